@@ -1,0 +1,94 @@
+import type { HeaderOp } from '@inmesh/policy';
+import type { Endpoint } from './endpoint/endpoint.ts';
+import type { Life } from './life.ts';
+import type { Placement } from './placement.ts';
+
+/** What was asked, in words every protocol shares. Read-only: rewriting happens in Edits. */
+export interface Call {
+  readonly protocol: 'http' | 'grpc' | 'websocket' | 'tcp';
+  readonly scheme: string;
+  /** Host header as the caller sent it, port included. */
+  readonly authority: string;
+  /** Host without port, lower-case: what virtual hosts are looked up by. */
+  readonly host: string;
+  /** Port addressed, the scheme's default filled in. */
+  readonly port: number;
+  readonly method: string;
+  /** Without query. */
+  readonly path: string;
+  /** After the `?`, or ''. */
+  readonly query: string;
+  /** Value by lower-case name, several joined with `,`; undefined if absent. */
+  header(name: string): string | undefined;
+  headerValues(name: string): readonly string[];
+  /** May the body be sent twice? Asked when a retry is due, not before. */
+  readonly replayable: boolean;
+  /** Address of the one on whose behalf we call (consistent hash useSourceIp); undefined if unknown. */
+  readonly sourceIp: string | undefined;
+}
+
+/** What the chosen route changes on the way; applied by the transport in one pass. Compiled once per destination. */
+export interface Edits {
+  readonly authority: string | undefined;
+  /** Path without query; undefined keeps it. */
+  readonly path: string | undefined;
+  readonly request: readonly HeaderOp[];
+  readonly response: readonly HeaderOp[];
+}
+
+export const NO_EDITS: Edits = { authority: undefined, path: undefined, request: [], response: [] };
+
+/**
+ * One call on its way down. Filters above retry may replace `edits` and `hashKey`; retry and hedge make a new exchange
+ * per attempt (`{ ...exchange, attempt, tried }`), so that an attempt never changes under another's feet.
+ */
+export interface Exchange {
+  readonly call: Call;
+  readonly life: Life;
+  /** 0 for the first try. */
+  readonly attempt: number;
+  /** Endpoints of earlier attempts. */
+  readonly tried: readonly Endpoint[];
+  edits: Edits;
+  /** For consistent hashing: xxHash64 of the key the route names; undefined if there is none. */
+  hashKey: bigint | undefined;
+  /** Time an attempt has until its headers; 0 = no bound of its own. */
+  attemptTimeoutMs: number;
+  /** On a retry that shall leave its priority (retryRemoteLocalities): priorities to avoid. Empty otherwise. */
+  readonly avoidPriorities: readonly number[];
+}
+
+/** What came back, at its headers. Not yet the application's: it can still be discarded for another try. */
+export interface Reply<T> {
+  readonly value: T;
+  readonly status: number;
+  /** grpc-status found in the headers (trailers-only), -1 if none. */
+  readonly grpcStatus: number;
+  header(name: string): string | undefined;
+  /** Endpoint that answered; undefined for the mesh's own answers. */
+  readonly endpoint: Endpoint | undefined;
+  /** Drops the body and frees what it holds: this reply will never be handed over. */
+  discard(): void;
+}
+
+/** An answer the mesh gives itself: a refusal, an injected fault, a redirect, a fixed response. */
+export interface LocalAnswer {
+  readonly status: number;
+  readonly grpcStatus: number;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: string | Uint8Array;
+  /** For gRPC, the status message. */
+  readonly message: string;
+}
+
+/** The wire, as the mesh sees it: one per call. */
+export interface Transport<T> {
+  /**
+   * One attempt. Resolves at the response's headers, rejects with a MeshError of origin upstream. Reports what it sees
+   * to `placement`: `responded` at the headers, then `ended` exactly once, when the attempt holds nothing more.
+   */
+  attempt(exchange: Exchange, placement: Placement): Promise<Reply<T>>;
+  answer(exchange: Exchange, local: LocalAnswer): Reply<T>;
+  /** A copy of the call whose answer nobody reads; undefined if the body cannot be sent twice. */
+  shadow?(exchange: Exchange): { readonly exchange: Exchange; readonly transport: Transport<unknown> } | undefined;
+}

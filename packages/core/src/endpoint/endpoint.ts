@@ -1,0 +1,20 @@
+import type { Locality } from '@inmesh/policy';
+
+/** A place that answers, as a resolver reports it. Comparable by value; what is learned of it lives in EndpointState. */
+export interface Endpoint {
+  /** `ip:port`, `[ip6]:port`, `name:port` or `unix:///path`. The key by which it is found again. */
+  readonly address: string;
+  /** Host part to dial, or the socket's path. */
+  readonly host: string;
+  /** 0 for Unix sockets. */
+  readonly port: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly locality: Locality;
+  readonly network: string;
+  readonly weight: number;
+  readonly serviceAccount: string;
+  readonly workload: string;
+  readonly namespace: string;
+  readonly node: string;
+  readonly health: 'healthy' | 'draining' | 'unhealthy';
+}

@@ -1,0 +1,122 @@
+import type { Deadlines, Expiring } from './deadlines.ts';
+import type { Endpoint } from './endpoint/endpoint.ts';
+import { type Flag, flagBit, MeshError } from './errors.ts';
+import { type RouteObserver, silentRoute } from './observer.ts';
+
+/** Whoever works for a call at the moment (a waiting queue, a backoff, an attempt) and must stop when the call does. */
+export interface Cancellable {
+  cancelled(error: MeshError): void;
+}
+
+/**
+ * The life of one call, shared by all its attempts: when it must be over, who must stop if it is cancelled, and what is
+ * reported when it ends. The edge makes it and calls `end` exactly once, when the last byte is through.
+ */
+export class Life implements Expiring {
+  readonly startedAt: number;
+  /** Monotonic moment; Infinity = none. Set by `limit`. */
+  deadline = Infinity;
+  /** Response flags of the call so far, a bit set of errors.ts. */
+  flags = 0;
+  /** Endpoint of the latest attempt. */
+  endpoint: Endpoint | undefined = undefined;
+  observer: RouteObserver = silentRoute;
+  /** Bytes received from upstream and sent to it, as far as the transport counts them. */
+  bytesIn = 0;
+  bytesOut = 0;
+  readonly #deadlines: Deadlines;
+  #slot = -1;
+  #why: MeshError | undefined = undefined;
+  #worker: Cancellable | undefined = undefined;
+  #more: Cancellable[] | undefined = undefined;
+  #controller: AbortController | undefined = undefined;
+  #ended = false;
+  #onEnd: (() => void) | undefined = undefined;
+
+  constructor(startedAt: number, deadlines: Deadlines) {
+    this.startedAt = startedAt;
+    this.#deadlines = deadlines;
+  }
+
+  get deadlines(): Deadlines {
+    return this.#deadlines;
+  }
+
+  /** Lowers the deadline to `at`; a later moment changes nothing. */
+  limit(at: number): void {
+    if (at >= this.deadline || this.#ended) return;
+    this.deadline = at;
+    if (this.#slot >= 0) this.#deadlines.remove(this.#slot);
+    this.#slot = this.#deadlines.add(this, at);
+  }
+
+  flag(flag: Flag): void {
+    this.flags |= flagBit[flag];
+  }
+
+  /** Set once the caller gave up or the deadline passed: what every waiter and attempt ends with. */
+  get why(): MeshError | undefined {
+    return this.#why;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** `worker.cancelled` is called if the call is cancelled from now on; at once if it already was. */
+  work(worker: Cancellable): void {
+    if (this.#why !== undefined) worker.cancelled(this.#why);
+    else if (this.#worker === undefined) this.#worker = worker;
+    else (this.#more ??= []).push(worker);
+  }
+
+  rest(worker: Cancellable): void {
+    if (this.#worker === worker) this.#worker = this.#more?.pop();
+    else if (this.#more !== undefined) {
+      const at = this.#more.indexOf(worker);
+      if (at >= 0) this.#more.splice(at, 1);
+    }
+  }
+
+  /** Ends the call before its time. The first reason stays. */
+  cancel(error: MeshError): void {
+    if (this.#why !== undefined || this.#ended) return;
+    this.#why = error;
+    const workers = this.#more ?? [];
+    if (this.#worker !== undefined) workers.unshift(this.#worker);
+    this.#worker = undefined;
+    this.#more = undefined;
+    for (const worker of workers) worker.cancelled(error);
+    this.#controller?.abort(error);
+  }
+
+  /** Called by the deadline sweep. */
+  expired(): void {
+    this.#slot = -1;
+    const ms = Math.round(this.deadline - this.startedAt);
+    this.cancel(new MeshError('DEADLINE_EXCEEDED', `upstream request timeout: no complete answer within ${ms} ms`));
+  }
+
+  /** For code that wants a signal. Made on first use: most calls never need one. */
+  signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#why !== undefined) this.#controller.abort(this.#why);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Runs when the call ends; the snapshot that serves it counts its calls this way. One listener only. */
+  onEnd(listener: () => void): void {
+    this.#onEnd = listener;
+  }
+
+  /** The call is over, whatever came of it. Later calls change nothing. `now` is monotonic. */
+  end(status: number, grpcStatus: number, now: number): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#slot >= 0) this.#deadlines.remove(this.#slot);
+    this.observer.ended(this.endpoint, status, grpcStatus, this.flags, now - this.startedAt, this.bytesIn, this.bytesOut);
+    this.#onEnd?.();
+  }
+}

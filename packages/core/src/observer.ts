@@ -1,0 +1,63 @@
+import type { Endpoint } from './endpoint/endpoint.ts';
+
+/** What an observer may know of a route when it binds its series, once per route and destination at compile time. */
+export interface RouteInfo {
+  /** `PassthroughCluster` and `BlackHoleCluster` stand for traffic outside the mesh. */
+  readonly cluster: string;
+  /** Host of the destination service. */
+  readonly service: string;
+  readonly serviceName: string;
+  readonly serviceNamespace: string;
+  readonly route: string;
+  readonly protocol: 'http' | 'grpc' | 'tcp';
+}
+
+/** Counts calls. The default does nothing, so nobody asks whether there is one. */
+export interface Observer {
+  route(info: RouteInfo): RouteObserver;
+  event(event: MeshEvent): void;
+}
+
+export interface RouteObserver {
+  /**
+   * A call is over. `status` 0 if none was sent to the caller; `grpcStatus` −1 if not gRPC; `flags` a bit set of
+   * errors.ts; `ms` from the call's start to its last byte; bytes as far as the transport knows them.
+   */
+  ended(endpoint: Endpoint | undefined, status: number, grpcStatus: number, flags: number, ms: number, bytesIn: number, bytesOut: number): void;
+}
+
+/** Rare things worth a log line or a counter of their own. Never one per ordinary call. */
+export type MeshEvent =
+  | { readonly type: 'policy.applied'; readonly version: string; readonly ms: number }
+  | { readonly type: 'policy.rejected'; readonly version: string; readonly reason: string }
+  | { readonly type: 'policy.source'; readonly state: 'ok' | 'failing'; readonly reason: string }
+  | { readonly type: 'endpoints.changed'; readonly cluster: string; readonly total: number }
+  | { readonly type: 'endpoints.failed'; readonly cluster: string; readonly reason: string }
+  | { readonly type: 'endpoint.ejected'; readonly cluster: string; readonly address: string; readonly reason: string; readonly ms: number }
+  | { readonly type: 'endpoint.returned'; readonly cluster: string; readonly address: string }
+  | { readonly type: 'call.retried'; readonly cluster: string; readonly attempt: number; readonly reason: string }
+  | { readonly type: 'call.overflow'; readonly cluster: string; readonly limit: 'connections' | 'pending' | 'requests' | 'retries' }
+  | { readonly type: 'cluster.panic'; readonly cluster: string; readonly active: boolean };
+
+export const silentRoute: RouteObserver = { ended: () => {} };
+
+export const silentObserver: Observer = { route: () => silentRoute, event: () => {} };
+
+/** Several observers as one; one that throws is left out of nothing but its own numbers. */
+export function joinObservers(observers: readonly Observer[]): Observer {
+  if (observers.length === 0) return silentObserver;
+  if (observers.length === 1) return observers[0]!;
+  return {
+    route: (info) => {
+      const routes = observers.map((observer) => observer.route(info));
+      return {
+        ended: (endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut) => {
+          for (const route of routes) route.ended(endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut);
+        },
+      };
+    },
+    event: (event) => {
+      for (const observer of observers) observer.event(event);
+    },
+  };
+}

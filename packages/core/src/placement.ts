@@ -1,0 +1,17 @@
+import type { MeshError } from './errors.ts';
+import type { Endpoint } from './endpoint/endpoint.ts';
+import type { ClusterPolicy } from '@inmesh/policy';
+
+/**
+ * One attempt, placed: which endpoint, and who must learn how it goes. Made by the cluster, told by the transport.
+ * Both calls are synchronous, never throw, and come in this order; `responded` is left out when no headers came.
+ */
+export interface Placement {
+  readonly endpoint: Endpoint;
+  /** Connection settings, TLS and protocol of the destination. */
+  readonly policy: ClusterPolicy;
+  /** Response headers arrived. grpcStatus −1: none in the headers. */
+  responded(status: number, grpcStatus: number): void;
+  /** The attempt is over: body read to its end (no error), or failed, or dropped (`CANCELLED`). */
+  ended(error: MeshError | undefined): void;
+}
