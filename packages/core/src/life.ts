@@ -50,6 +50,13 @@ export class Life implements Expiring {
     this.#slot = this.#deadlines.add(this, at);
   }
 
+  /** The deadline no longer holds: the call became a stream without end (an upgraded connection). */
+  unlimit(): void {
+    this.deadline = Infinity;
+    if (this.#slot >= 0) this.#deadlines.remove(this.#slot);
+    this.#slot = -1;
+  }
+
   flag(flag: Flag): void {
     this.flags |= flagBit[flag];
   }

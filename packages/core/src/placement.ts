@@ -2,12 +2,19 @@ import type { MeshError } from './errors.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
 import type { ClusterPolicy } from '@inmesh/policy';
 
+/** Connections to one endpoint. `close` lets calls that are on them finish. */
+export interface Wire {
+  close(): void;
+}
+
 /**
  * One attempt, placed: which endpoint, and who must learn how it goes. Made by the cluster, told by the transport.
  * Both calls are synchronous, never throw, and come in this order; `responded` is left out when no headers came.
  */
 export interface Placement {
   readonly endpoint: Endpoint;
+  /** What transports keep for this endpoint (connection pools), by a key of theirs; closed when the endpoint leaves. */
+  readonly wires: Map<string, Wire>;
   /** Connection settings, TLS and protocol of the destination. */
   readonly policy: ClusterPolicy;
   /** Response headers arrived. grpcStatus −1: none in the headers. */

@@ -1,0 +1,174 @@
+import type { Model, Settings, Workload } from '@inmesh/policy';
+import type { Call, Exchange, LocalAnswer, Reply, Transport } from './call.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { compile, type Compiler } from './compile.ts';
+import { Deadlines } from './deadlines.ts';
+import { MeshError, printFlags } from './errors.ts';
+import type { Explanation, ExplainRequest } from './explanation.ts';
+import { loadHash } from './hash.ts';
+import { LeaseBook } from './lease.ts';
+import { Life } from './life.ts';
+import { type Observer, silentObserver } from './observer.ts';
+import type { Resolver } from './ports/resolver.ts';
+import type { Routed, Snapshot, SnapshotView } from './snapshot.ts';
+
+export interface MeshOptions {
+  /** Asked in order; the first that handles a service resolves it. Static endpoints of the document need none. */
+  readonly resolvers?: readonly Resolver[];
+  readonly observer?: Observer;
+  readonly clock?: Clock;
+  /** Uniform in [0, 1). Default Math.random. */
+  readonly random?: () => number;
+  /** How a refusal by the mesh reaches the caller: as an ordinary answer (default, as behind a sidecar) or as a thrown MeshError. */
+  readonly localReplies?: 'answer' | 'throw';
+}
+
+export interface MeshStatus {
+  readonly version: string;
+  /** Milliseconds since 1970. */
+  readonly appliedAt: number;
+  /** The latest document that was refused, null once a newer one was taken. */
+  readonly rejected: { readonly at: number; readonly reason: string } | null;
+  readonly workload: Workload;
+  readonly callsInFlight: number;
+  /** Learned state that is kept: what the document in force names, and what calls still on an earlier one need. */
+  readonly leases: number;
+  readonly snapshot: SnapshotView;
+}
+
+/**
+ * The mesh of one process: the current snapshot, and how calls enter it. Knows no wire; transports ask `find` where a
+ * call goes, run the handler they get, and turn what is thrown into an answer with `refuse`.
+ */
+export class Mesh {
+  readonly clock: Clock;
+  readonly #compiler: Compiler;
+  readonly #throws: boolean;
+  #current: Snapshot;
+  #appliedAt: number;
+  #rejected: MeshStatus['rejected'] = null;
+  #closed = false;
+
+  private constructor(compiler: Compiler, throws: boolean, model: Model, version: string) {
+    this.clock = compiler.clock;
+    this.#compiler = compiler;
+    this.#throws = throws;
+    this.#current = compile(model, version, compiler);
+    this.#current.activate();
+    this.#appliedAt = this.clock.wall();
+  }
+
+  static async create(model: Model, version: string, options: MeshOptions = {}): Promise<Mesh> {
+    const clock = options.clock ?? systemClock;
+    const compiler: Compiler = {
+      clock,
+      random: options.random ?? Math.random,
+      observer: options.observer ?? silentObserver,
+      deadlines: new Deadlines(clock),
+      hash: await loadHash(),
+      leases: new LeaseBook(),
+      resolvers: options.resolvers ?? [],
+    };
+    return new Mesh(compiler, options.localReplies === 'throw', model, version);
+  }
+
+  /** Compiles while the old snapshot serves, then swaps. Throws POLICY_INVALID and changes nothing if it cannot. */
+  apply(model: Model, version: string): void {
+    if (this.#closed) throw new MeshError('MISUSE', 'the mesh is closed');
+    const began = this.clock.now();
+    let next: Snapshot;
+    try {
+      next = compile(model, version, this.#compiler);
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.reject(version, reason);
+      throw new MeshError('POLICY_INVALID', `policy ${version} does not compile: ${reason}`, { cause: error });
+    }
+    const old = this.#current;
+    this.#current = next;
+    next.activate();
+    old.retire();
+    this.#appliedAt = this.clock.wall();
+    this.#rejected = null;
+    this.#compiler.observer.event({ type: 'policy.applied', version, ms: this.clock.now() - began });
+  }
+
+  /** Makes a refused update visible. What is in force stays in force. */
+  reject(version: string, reason: string): void {
+    this.#rejected = { at: this.clock.wall(), reason };
+    this.#compiler.observer.event({ type: 'policy.rejected', version, reason });
+  }
+
+  get settings(): Settings {
+    return this.#current.model.settings;
+  }
+
+  get model(): Model {
+    return this.#current.model;
+  }
+
+  now(): number {
+    return this.clock.now();
+  }
+
+  /** Where a call goes under the policy in force. Never throws; a call that may not go anywhere gets a handler that says why. */
+  find(call: Call): Routed {
+    return this.#current.find(call);
+  }
+
+  /** The life of a call about to run on `routed`. The transport must end it. */
+  life(routed: Routed): Life {
+    const life = new Life(this.clock.now(), this.#compiler.deadlines);
+    life.observer = routed.observer;
+    routed.calls.enter(life);
+    return life;
+  }
+
+  /** The life of a copy that belongs to the same policy as its original, and is counted nowhere. */
+  shadowLife(): Life {
+    return new Life(this.clock.now(), this.#compiler.deadlines);
+  }
+
+  /**
+   * The answer for a call the mesh refused or could not complete. Throws instead what must not become an answer: the
+   * caller's own abort, and everything if `localReplies` is 'throw'.
+   */
+  refuse<T>(error: MeshError, exchange: Exchange, transport: Transport<T>): Reply<T> {
+    if (error.flag !== null) exchange.life.flag(error.flag);
+    if (error.code === 'CANCELLED' || this.#throws) throw error;
+    return transport.answer(exchange, refusal(error, exchange.life.flags));
+  }
+
+  explain(request: ExplainRequest): Explanation {
+    return this.#current.explain(request);
+  }
+
+  status(): MeshStatus {
+    return {
+      version: this.#current.version,
+      appliedAt: this.#appliedAt,
+      rejected: this.#rejected,
+      workload: this.#current.model.workload,
+      callsInFlight: this.#current.calls.active,
+      leases: this.#compiler.leases.size,
+      snapshot: this.#current.view(),
+    };
+  }
+
+  /** Refuses new calls with CLOSED, lets those in flight finish for at most `graceMs`, then lets go of everything. */
+  async close(graceMs = 10_000): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#current.close();
+    await this.#current.calls.idle(this.clock, graceMs);
+    this.#current.retire();
+    this.#compiler.deadlines.close();
+  }
+}
+
+/** As Envoy's local replies: a short text, and the flag that says why. */
+function refusal(error: MeshError, flags: number): LocalAnswer {
+  const headers: [string, string][] = [['x-inmesh-flags', printFlags(flags)]];
+  if (error.code === 'OVERFLOW') headers.push(['x-envoy-overloaded', 'true']);
+  return { status: error.status, grpcStatus: error.grpcStatus, headers, body: `${error.message}\n`, message: error.message };
+}

@@ -1,0 +1,134 @@
+import type { Model } from '@inmesh/policy';
+import type { Call } from './call.ts';
+import type { Clock } from './clock.ts';
+import type { Cluster, ClusterView } from './cluster/cluster.ts';
+import { explain } from './explain.ts';
+import type { Explanation, ExplainRequest } from './explanation.ts';
+import type { Handler } from './handler.ts';
+import type { LeaseScope } from './lease.ts';
+import type { Life } from './life.ts';
+import type { RouteObserver } from './observer.ts';
+import type { HostTable } from './route/hosts.ts';
+import type { RouteTable } from './route/table.ts';
+
+/** Where a call goes: the handler to run and what belongs to the whole call. Made at compile time. */
+export interface Routed {
+  /** `passthrough`: the host is outside the mesh and the policy lets it through; the transport sends it as if there were no mesh. */
+  readonly kind: 'route' | 'passthrough';
+  readonly handler: Handler;
+  /** Counts the call until a split has chosen its destination. */
+  readonly observer: RouteObserver;
+  readonly calls: CallCount;
+}
+
+/** A virtual host, ready: its routes in order, and what answers when none matches. */
+export interface CompiledHost {
+  readonly routes: RouteTable<Routed>;
+  readonly unmatched: Routed;
+}
+
+/** Counts the calls of a snapshot, so that a retired one is let go when its last call ends. */
+export class CallCount {
+  active = 0;
+  #onIdle: (() => void) | undefined = undefined;
+
+  enter(life: Life): void {
+    this.active += 1;
+    life.onEnd(this.#left);
+  }
+
+  /** Calls back when no call is left, at once if there is none. */
+  whenIdle(callback: () => void): void {
+    if (this.active === 0) callback();
+    else this.#onIdle = callback;
+  }
+
+  idle(clock: Clock, graceMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = clock.after(graceMs, resolve);
+      this.whenIdle(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  readonly #left = (): void => {
+    this.active -= 1;
+    if (this.active > 0) return;
+    const callback = this.#onIdle;
+    this.#onIdle = undefined;
+    callback?.();
+  };
+}
+
+export interface SnapshotParts {
+  readonly version: string;
+  readonly model: Model;
+  readonly hosts: HostTable<CompiledHost>;
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  /** Calls to hosts no virtual host is for. */
+  readonly unknown: Routed;
+  /** Calls after `close`. */
+  readonly closed: Routed;
+  readonly calls: CallCount;
+  readonly leases: LeaseScope;
+}
+
+export interface SnapshotView {
+  readonly hosts: readonly { readonly name: string; readonly domains: readonly string[]; readonly routes: number }[];
+  readonly clusters: readonly ClusterView[];
+}
+
+/** One compiled policy: immutable, served until the next is swapped in, then until its last call has ended. */
+export class Snapshot {
+  readonly #parts: SnapshotParts;
+  #closed = false;
+
+  constructor(parts: SnapshotParts) {
+    this.#parts = parts;
+  }
+
+  get version(): string {
+    return this.#parts.version;
+  }
+
+  get model(): Model {
+    return this.#parts.model;
+  }
+
+  get calls(): CallCount {
+    return this.#parts.calls;
+  }
+
+  find(call: Call): Routed {
+    if (this.#closed) return this.#parts.closed;
+    const host = this.#parts.hosts.find(call.host, call.port);
+    return host === undefined ? this.#parts.unknown : (host.routes.find(call) ?? host.unmatched);
+  }
+
+  /** Called once, when calls begin to come: hands the new settings to what was learned under earlier ones. */
+  activate(): void {
+    for (const cluster of this.#parts.clusters.values()) cluster.activate();
+  }
+
+  /** No call comes any more; what only this snapshot names is let go when its last call has ended. */
+  retire(): void {
+    this.#parts.calls.whenIdle(() => this.#parts.leases.release());
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  explain(request: ExplainRequest): Explanation {
+    return explain(this.#parts.model, request, (cluster) => this.#parts.clusters.get(cluster)?.endpoints() ?? []);
+  }
+
+  view(): SnapshotView {
+    return {
+      hosts: this.#parts.model.hosts.map(({ name, domains, routes }) => ({ name, domains, routes: routes.length })),
+      clusters: [...this.#parts.clusters.values()].map((cluster) => cluster.view()),
+    };
+  }
+}

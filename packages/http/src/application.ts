@@ -1,0 +1,24 @@
+import type { HeaderRecord } from './headers.ts';
+import type { HttpRequest } from './request.ts';
+import type { Dispatcher } from './undici.ts';
+
+/** The application's side of a call, as an attempt or a local answer sees it: also undici's controller for the handler. */
+export interface Application extends Dispatcher.DispatchController {
+  readonly request: HttpRequest;
+  readonly handler: Dispatcher.DispatchHandler;
+  readonly paused: boolean;
+  rawHeaders: Buffer[] | string[] | HeaderRecord | null;
+  rawTrailers: Buffer[] | string[] | HeaderRecord | null;
+  /** The last byte went through. */
+  complete(status: number, grpcStatus: number): void;
+  /** Nothing more will come: the handler gets the error, once. */
+  fail(error: Error): void;
+}
+
+/** What a reply can do once it is chosen: give itself to the application. */
+export interface Handable {
+  deliver(): void;
+  pause(): void;
+  resume(): void;
+  abort(error: Error): void;
+}

@@ -1,0 +1,304 @@
+import { type Cancellable, type Endpoint, type Exchange, type Expiring, MeshError, type Phase, type Placement, type Reply } from '@inmesh/core';
+import type { Duplex } from 'node:stream';
+import { ReplayBody } from './body.ts';
+import type { Application, Handable } from './application.ts';
+import { isCallers, meshError } from './failure.ts';
+import { edited, editResponse, type HeaderRecord } from './headers.ts';
+import type { PoolTable } from './pool.ts';
+import type { Dispatcher } from './undici.ts';
+
+type Controller = Dispatcher.DispatchController;
+
+/** Held bytes beyond which the upstream is paused until somebody decides about the reply. */
+const HELD_BYTES = 64 * 1024;
+/** An unwanted body that ends within this many bytes is read away, so that its connection can be used again. */
+const DRAIN_BYTES = 64 * 1024;
+
+/** undici's own view of a reply, kept while nobody has decided whether it will be handed over. */
+type Held = Buffer | { readonly trailers: HeaderRecord } | MeshError;
+
+/**
+ * One attempt on the wire: undici's handler below, the mesh's Reply above.
+ *
+ * undici delivers headers, body and end of one packet in one synchronous pass, and a retry decides one microtask later.
+ * So the events of a reply are held until it is delivered or discarded; after delivery they go straight through.
+ */
+export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>, Handable, Cancellable, Expiring {
+  status = 0;
+  grpcStatus = -1;
+  readonly endpoint: Endpoint;
+  readonly #application: Application;
+  readonly #exchange: Exchange;
+  readonly #placement: Placement;
+  readonly #pools: PoolTable;
+  #resolve!: (reply: Reply<Handable>) => void;
+  #reject!: (error: unknown) => void;
+  #controller: Controller | undefined = undefined;
+  #headers: HeaderRecord = {};
+  #statusText: string | undefined = undefined;
+  #socket: Duplex | undefined = undefined;
+  #held: Held[] | undefined = undefined;
+  #heldBytes = 0;
+  #drained = 0;
+  #mode: 'waiting' | 'held' | 'live' | 'dropped' | 'over' = 'waiting';
+  /** Headers arrived: from here on a failure is `answered`. */
+  #answered = false;
+  /** Why it must end, if that was decided before undici gave us a controller to end it with. */
+  #doom: MeshError | undefined = undefined;
+  #slot = -1;
+
+  constructor(application: Application, exchange: Exchange, placement: Placement, pools: PoolTable) {
+    this.#application = application;
+    this.#exchange = exchange;
+    this.#placement = placement;
+    this.#pools = pools;
+    this.endpoint = placement.endpoint;
+  }
+
+  get value(): Handable {
+    return this;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#headers[name];
+    return Array.isArray(value) ? value.join(',') : value;
+  }
+
+  start(): Promise<Reply<Handable>> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    const { call, edits, life, attemptTimeoutMs } = this.#exchange;
+    const request = this.#application.request;
+    life.work(this);
+    if (this.#doom !== undefined) return this.#fail(this.#doom);
+    if (attemptTimeoutMs > 0) this.#slot = life.deadlines.add(this, this.#pools.now() + attemptTimeoutMs);
+    const path = edits.path ?? request.path;
+    let pool: Dispatcher;
+    try {
+      pool = this.#pools.get(this.#placement, request, edits.authority ?? request.authority);
+    } catch (error) {
+      return this.#fail(meshError(error, this.endpoint.address, false, 'unsent'));
+    }
+    const { body, wire } = request;
+    pool.dispatch(
+      {
+        path: request.query === '' ? path : `${path}?${request.query}`,
+        method: call.method as Dispatcher.HttpMethod,
+        headers: edited(request.headers, edits.request, edits.authority ?? request.authority),
+        body: (body instanceof ReplayBody ? body.read() : body) as Dispatcher.DispatchOptions['body'],
+        upgrade: wire.upgrade,
+        headersTimeout: wire.headersTimeout,
+        bodyTimeout: wire.bodyTimeout,
+        expectContinue: wire.expectContinue,
+        reset: wire.reset ?? undefined,
+        blocking: wire.blocking,
+        idempotent: wire.idempotent,
+      } as Dispatcher.DispatchOptions,
+      this,
+    );
+  }
+
+  // ---- undici's events -------------------------------------------------------------------------------------------
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller;
+    if (this.#doom !== undefined) controller.abort(this.#doom);
+  }
+
+  onRequestUpgrade(controller: Controller, status: number, headers: HeaderRecord, socket: Duplex): void {
+    this.#socket = socket;
+    // From now on this is a stream without end: no timeout holds, and it counts as one active call until it closes.
+    this.#exchange.life.unlimit();
+    socket.once('close', () => this.#end(undefined));
+    this.#answer(controller, status, headers, undefined);
+  }
+
+  onResponseStart(controller: Controller, status: number, headers: HeaderRecord, statusText?: string): void {
+    if (status < 200) {
+      // Informational responses commit to nothing.
+      if (this.#mode === 'waiting') this.#application.handler.onResponseStart?.(this.#application, status, headers, statusText);
+      return;
+    }
+    this.#answer(controller, status, headers, statusText);
+  }
+
+  #answer(controller: Controller, status: number, headers: HeaderRecord, statusText: string | undefined): void {
+    if (this.#mode !== 'waiting') return;
+    this.#controller = controller;
+    this.status = status;
+    this.#headers = headers;
+    this.#statusText = statusText;
+    const grpcStatus = headers['grpc-status'];
+    if (grpcStatus !== undefined) this.grpcStatus = Number(grpcStatus);
+    this.#answered = true;
+    this.#mode = 'held';
+    this.#unslot();
+    this.#placement.responded(status, this.grpcStatus);
+    this.#resolve(this);
+  }
+
+  onResponseData(controller: Controller, chunk: Buffer): void {
+    this.#exchange.life.bytesIn += chunk.length;
+    if (this.#mode === 'live' && this.#held === undefined) this.#application.handler.onResponseData?.(this.#application, chunk);
+    else if (this.#mode === 'dropped') {
+      this.#drained += chunk.length;
+      if (this.#drained > DRAIN_BYTES) controller.abort(new Error('the rest of an unwanted answer'));
+    } else {
+      (this.#held ??= []).push(chunk);
+      this.#heldBytes += chunk.length;
+      if (this.#heldBytes > HELD_BYTES) controller.pause();
+    }
+  }
+
+  onResponseEnd(_controller: Controller, trailers: HeaderRecord): void {
+    if (this.#mode === 'live' && this.#held === undefined) {
+      this.#end(undefined);
+      this.#finish(trailers);
+      return;
+    }
+    if (this.#mode === 'held' || this.#mode === 'live') (this.#held ??= []).push({ trailers });
+    this.#end(undefined);
+  }
+
+  onResponseError(_controller: Controller, error: Error): void {
+    this.#fail(error);
+  }
+
+  // ---- how it ends -----------------------------------------------------------------------------------------------
+
+  #fail(error: unknown): void {
+    if (this.#mode === 'over') return;
+    const { body } = this.#application.request;
+    const own = body instanceof ReplayBody && body.failure !== undefined;
+    const phase: Phase = this.#answered ? 'answered' : this.#controller === undefined ? 'unsent' : 'unanswered';
+    const started = this.#controller !== undefined;
+    const known = this.#doom ?? (own || isCallers(error) ? undefined : meshError(error, this.endpoint.address, started, phase));
+    const mode = this.#mode;
+    this.#end(known ?? new MeshError('CANCELLED', 'the request itself could not be sent', { cause: error }));
+    if (mode === 'waiting') {
+      this.#mode = 'over';
+      this.#reject(known ?? (own ? (body as ReplayBody).failure : error));
+    } else if (mode === 'live' && this.#held === undefined) {
+      this.#mode = 'over';
+      this.#application.fail((known ?? error) as Error);
+    } else if (mode !== 'dropped') (this.#held ??= []).push(known ?? new MeshError('CANCELLED', String(error), { cause: error }));
+  }
+
+  /** The wire is free; whoever placed this attempt learns how it went. Once. */
+  #end(error: MeshError | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#unslot();
+    this.#exchange.life.rest(this);
+    this.#placement.ended(error);
+    if (this.#socket !== undefined) this.#application.complete(this.status, this.grpcStatus);
+  }
+  #ended = false;
+
+  #unslot(): void {
+    if (this.#slot < 0) return;
+    this.#exchange.life.deadlines.remove(this.#slot);
+    this.#slot = -1;
+  }
+
+  /** The attempt's own time is up (per-try timeout). */
+  expired(): void {
+    this.#slot = -1;
+    const ms = this.#exchange.attemptTimeoutMs;
+    this.#stop(new MeshError('ATTEMPT_TIMEOUT', `${this.endpoint.address} sent no answer within ${ms} ms, the time of one try`));
+  }
+
+  /** The whole call is over: deadline or caller. */
+  cancelled(error: MeshError): void {
+    this.#stop(error);
+  }
+
+  #stop(error: MeshError): void {
+    if (this.#doom !== undefined || this.#mode === 'over') return;
+    const started = this.#controller !== undefined;
+    const phase: Phase = this.#answered ? 'answered' : started ? 'unanswered' : 'unsent';
+    this.#doom = error.phase === phase ? error : new MeshError(error.code, error.message, { cause: error.cause, phase });
+    // A request still queued in the pool has no controller yet: it leaves now, and is aborted when its turn comes.
+    if (this.#controller === undefined) this.#fail(this.#doom);
+    else this.#controller.abort(this.#doom);
+  }
+
+  // ---- Handable: towards the application -------------------------------------------------------------------------
+
+  deliver(): void {
+    this.#mode = 'live';
+    const { handler } = this.#application;
+    const ops = this.#exchange.edits.response;
+    let headers = this.#headers;
+    this.#application.rawHeaders = (this.#controller as { rawHeaders?: Buffer[] } | undefined)?.rawHeaders ?? null;
+    if (ops.length > 0) {
+      const changed = editResponse(headers, ops);
+      headers = changed.headers;
+      this.#application.rawHeaders = changed.raw;
+    }
+    if (this.#socket === undefined) handler.onResponseStart?.(this.#application, this.status, headers, this.#statusText);
+    else handler.onRequestUpgrade?.(this.#application, this.status, headers, this.#socket);
+    this.#flush();
+  }
+
+  /** Hands over what was held, as far as the application takes it. */
+  #flush(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    const { handler } = this.#application;
+    let next = 0;
+    while (next < held.length && !this.#application.paused && this.#mode === 'live') {
+      const item = held[next++]!;
+      if (Buffer.isBuffer(item)) handler.onResponseData?.(this.#application, item);
+      else if (item instanceof MeshError) this.#application.fail(item);
+      else this.#finish(item.trailers);
+    }
+    if (next < held.length) {
+      held.splice(0, next);
+      return;
+    }
+    this.#held = undefined;
+    this.#heldBytes = 0;
+    if (!this.#ended) this.#controller?.resume();
+  }
+
+  #finish(trailers: HeaderRecord): void {
+    this.#mode = 'over';
+    this.#application.rawTrailers = (this.#controller as { rawTrailers?: Buffer[] } | undefined)?.rawTrailers ?? null;
+    this.#application.complete(this.status, this.grpcStatus);
+    this.#application.handler.onResponseEnd?.(this.#application, trailers);
+  }
+
+  pause(): void {
+    if (this.#mode === 'live') this.#controller?.pause();
+  }
+
+  resume(): void {
+    if (this.#mode !== 'live') return;
+    if (this.#held === undefined) this.#controller?.resume();
+    else this.#flush();
+  }
+
+  abort(error: Error): void {
+    if (this.#mode === 'over') return;
+    this.#mode = 'dropped';
+    this.#end(new MeshError('CANCELLED', 'the caller went away', { cause: error }));
+    this.#controller?.abort(error);
+  }
+
+  discard(): void {
+    if (this.#mode !== 'held') return;
+    this.#mode = 'dropped';
+    this.#held = undefined;
+    if (this.#ended) return;
+    const length = Number(this.#headers['content-length'] ?? DRAIN_BYTES + 1);
+    if (length > DRAIN_BYTES) this.#controller?.abort(new Error('an answer that is not wanted'));
+    else this.#controller?.resume();
+  }
+}

@@ -1,0 +1,51 @@
+import type { Endpoint } from '@inmesh/core';
+import type { ClusterPolicy } from '@inmesh/policy';
+import { type TlsPlan, tlsOptions } from './tls.ts';
+import { buildConnector } from './undici.ts';
+
+/**
+ * TLS handshakes at a time in this process. Handshakes are the one part of a call that costs milliseconds of CPU; a cold
+ * pool that starts hundreds at once starves the event loop they need to finish, and never recovers.
+ */
+const HANDSHAKES = 16;
+
+let running = 0;
+const waiting: (() => void)[] = [];
+
+type Connector = buildConnector.connector;
+
+/** Opens connections to one endpoint, as its policy says. */
+export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPlan | undefined): Connector {
+  const { connectTimeoutMs, tcpKeepalive } = policy.connection;
+  const plain = {
+    timeout: connectTimeoutMs,
+    ...(endpoint.port === 0 ? { socketPath: endpoint.host } : {}),
+    ...(tcpKeepalive === null ? {} : { keepAlive: true, keepAliveInitialDelay: tcpKeepalive.timeMs ?? 7_200_000 }),
+    allowH2: policy.http === 'http2',
+    preferH2: policy.http === 'http2',
+    useH2c: policy.http === 'http2' && tls === undefined,
+  };
+  if (tls === undefined) return buildConnector(plain);
+  return (options, callback) => {
+    const begin = () => {
+      running += 1;
+      let done = false;
+      const settle: typeof callback = (...outcome) => {
+        if (!done) {
+          done = true;
+          running -= 1;
+          waiting.shift()?.();
+        }
+        (callback as (...args: typeof outcome) => void)(...outcome);
+      };
+      try {
+        // Built per connection: material is read anew, and sessions of an earlier identity are never resumed.
+        buildConnector({ ...plain, ...tlsOptions(tls), maxCachedSessions: 0 })({ ...options, servername: tls.servername || undefined }, settle);
+      } catch (error) {
+        settle(error as Error, null);
+      }
+    };
+    if (running < HANDSHAKES) begin();
+    else waiting.push(begin);
+  };
+}

@@ -1,0 +1,151 @@
+import { type Exchange, type Life, type LocalAnswer, type Mesh, MeshError, type Placement, type Reply, type Routed, type Transport, NO_EDITS } from '@inmesh/core';
+import { LocalReply } from './answer.ts';
+import type { Application, Handable } from './application.ts';
+import { HttpAttempt } from './attempt.ts';
+import { ReplayBody } from './body.ts';
+import { isCallers } from './failure.ts';
+import type { HeaderRecord } from './headers.ts';
+import type { PoolTable } from './pool.ts';
+import type { HttpRequest } from './request.ts';
+import type { Dispatcher } from './undici.ts';
+
+/** What deliveries of one dispatcher share. */
+export interface Wiring {
+  readonly mesh: Mesh;
+  readonly pools: PoolTable;
+}
+
+/**
+ * The application's side of one call: the transport the mesh drives, and the controller the application holds. It stays
+ * the same through all attempts, so that abort, pause and resume reach whichever attempt is at work.
+ */
+export class Delivery implements Transport<Handable>, Application {
+  readonly request: HttpRequest;
+  readonly handler: Dispatcher.DispatchHandler;
+  readonly life: Life;
+  readonly #wiring: Wiring;
+  #chosen: Handable | undefined = undefined;
+  #over = false;
+  paused = false;
+  aborted = false;
+  reason: Error | null = null;
+  rawHeaders: Buffer[] | string[] | HeaderRecord | null = null;
+  rawTrailers: Buffer[] | string[] | HeaderRecord | null = null;
+
+  constructor(request: HttpRequest, handler: Dispatcher.DispatchHandler, life: Life, wiring: Wiring) {
+    this.request = request;
+    this.handler = handler;
+    this.life = life;
+    this.#wiring = wiring;
+  }
+
+  /** Runs the call. Everything that comes of it, good or bad, reaches the handler. */
+  async run(routed: Routed): Promise<void> {
+    const exchange = newExchange(this.request, this.life);
+    try {
+      this.handler.onRequestStart?.(this, undefined);
+      if (this.aborted) return;
+      const reply = await routed.handler(exchange, this);
+      this.#hand(reply.value);
+    } catch (error) {
+      if (this.#over || this.aborted) return;
+      if (!MeshError.is(error)) return this.fail(error as Error);
+      try {
+        this.#hand(this.#wiring.mesh.refuse(error, exchange, this).value);
+      } catch (refusal) {
+        this.fail(refusal as Error);
+      }
+    }
+  }
+
+  attempt(exchange: Exchange, placement: Placement): Promise<Reply<Handable>> {
+    return new HttpAttempt(this, exchange, placement, this.#wiring.pools).start();
+  }
+
+  answer(exchange: Exchange, local: LocalAnswer): Reply<Handable> {
+    return new LocalReply(this, exchange, local);
+  }
+
+  shadow(exchange: Exchange): { exchange: Exchange; transport: Transport<unknown> } | undefined {
+    if (!this.request.replayable || this.request.protocol === 'websocket') return undefined;
+    const life = this.#wiring.mesh.shadowLife();
+    const copy = new Delivery(this.request, SILENT, life, this.#wiring);
+    return { exchange: { ...newExchange(this.request, life), edits: exchange.edits, hashKey: exchange.hashKey }, transport: new Shadow(copy) };
+  }
+
+  #hand(reply: Handable): void {
+    if (this.#over || this.aborted) return reply.abort(this.reason ?? new Error('the call is over'));
+    this.#chosen = reply;
+    reply.deliver();
+  }
+
+  complete(status: number, grpcStatus: number): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.life.end(status, grpcStatus, this.#wiring.mesh.now());
+    if (this.request.body instanceof ReplayBody) void this.request.body.cancel();
+  }
+
+  fail(error: Error): void {
+    if (this.#over) return;
+    const own = MeshError.is(error) ? error : undefined;
+    if (own?.flag) this.life.flag(own.flag);
+    if (own === undefined && !isCallers(error)) this.life.flag('DC');
+    this.complete(0, -1);
+    this.handler.onResponseError?.(this, error);
+  }
+
+  /** Called by the application: it gives up. */
+  abort(reason?: Error): void {
+    if (this.aborted || this.#over) return;
+    this.aborted = true;
+    this.reason = reason ?? new Error('the request was aborted');
+    this.life.flag('DC');
+    const error = new MeshError('CANCELLED', 'the caller went away', { cause: this.reason });
+    this.#chosen?.abort(this.reason);
+    this.life.cancel(error);
+    this.fail(this.reason);
+  }
+
+  pause(): void {
+    this.paused = true;
+    this.#chosen?.pause();
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.#chosen?.resume();
+  }
+}
+
+/** The exchange of a call that has not been touched by any filter yet. */
+export function newExchange(call: HttpRequest, life: Life): Exchange {
+  return { call, life, attempt: 0, tried: [], edits: NO_EDITS, hashKey: undefined, attemptTimeoutMs: 0, avoidPriorities: [] };
+}
+
+const SILENT: Dispatcher.DispatchHandler = {};
+
+/** A mirrored copy: its answer is read and dropped. */
+class Shadow implements Transport<Handable> {
+  readonly #delivery: Delivery;
+
+  constructor(delivery: Delivery) {
+    this.#delivery = delivery;
+  }
+
+  async attempt(exchange: Exchange, placement: Placement): Promise<Reply<Handable>> {
+    try {
+      const reply = await this.#delivery.attempt(exchange, placement);
+      reply.value.deliver();
+      return reply;
+    } catch (error) {
+      this.#delivery.complete(0, -1);
+      throw error;
+    }
+  }
+
+  answer(exchange: Exchange, local: LocalAnswer): Reply<Handable> {
+    return this.#delivery.answer(exchange, local);
+  }
+}

@@ -1,0 +1,88 @@
+import type { Mesh } from '@inmesh/core';
+import { DEFAULT_REPLAY_BYTES, wrapBody } from './body.ts';
+import { Delivery, type Wiring } from './delivery.ts';
+import { flatten } from './headers.ts';
+import { originOf } from './origin.ts';
+import { Passage, watched } from './passthrough.ts';
+import { PoolTable } from './pool.ts';
+import { HttpRequest, type WireOptions } from './request.ts';
+import { Agent, Dispatcher } from './undici.ts';
+
+export interface DispatcherOptions {
+  /** Bytes of a one-shot request body that are kept so that it can be sent again. Default 64 KiB; beyond it there is no retry. */
+  readonly replayBytes?: number;
+  /** Carries traffic to hosts outside the mesh. Default: a plain undici Agent. */
+  readonly fallback?: Dispatcher;
+}
+
+/**
+ * An undici Dispatcher that is the mesh: give it to undici.request, undici.fetch or setGlobalDispatcher, compose
+ * interceptors on it. Hosts the mesh does not know go to `fallback` untouched, unless the policy says REGISTRY_ONLY.
+ */
+export class MeshDispatcher extends Dispatcher {
+  readonly wiring: Wiring;
+  readonly replayBytes: number;
+  #fallback: Dispatcher | undefined;
+  readonly #ownFallback: boolean;
+
+  constructor(mesh: Mesh, options: DispatcherOptions = {}) {
+    super();
+    this.wiring = { mesh, pools: new PoolTable(mesh.clock, () => mesh.settings.connectionsPerEndpoint) };
+    this.replayBytes = options.replayBytes ?? DEFAULT_REPLAY_BYTES;
+    this.#fallback = options.fallback;
+    this.#ownFallback = options.fallback === undefined;
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    return this.dispatchOr(options, handler, (passage) => this.fallback.dispatch(options, watched(handler, passage)));
+  }
+
+  /** As dispatch, with the way out for foreign hosts given: the global fetch keeps its own dispatcher for those. */
+  dispatchOr(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, outside: (passage: Passage) => boolean): boolean {
+    const { mesh } = this.wiring;
+    const origin = originOf(options.origin);
+    const target = options.query === undefined ? options.path : withQuery(options.path, options.query);
+    const request = new HttpRequest(
+      origin,
+      options.method,
+      target,
+      flatten(options.headers),
+      options.body === undefined || options.body === null ? null : wrapBody(options.body, this.replayBytes),
+      options as unknown as WireOptions,
+    );
+    const routed = mesh.find(request);
+    const life = mesh.life(routed);
+    // An untouched body is still the caller's: wrapping takes nothing from it until it is read.
+    if (routed.kind === 'passthrough') return outside(new Passage(life, mesh));
+    void new Delivery(request, handler, life, this.wiring).run(routed);
+    return true;
+  }
+
+  get fallback(): Dispatcher {
+    return (this.#fallback ??= new Agent());
+  }
+
+  override close(): Promise<void>;
+  override close(callback: () => void): void;
+  override close(callback?: () => void): Promise<void> | void {
+    const closing = this.#ownFallback && this.#fallback !== undefined ? this.#fallback.close() : Promise.resolve();
+    if (callback === undefined) return closing;
+    void closing.then(callback);
+  }
+
+  override destroy(...args: unknown[]): Promise<void> & void {
+    const callback = args.find((arg): arg is () => void => typeof arg === 'function');
+    const closing = this.#ownFallback && this.#fallback !== undefined ? this.#fallback.destroy() : Promise.resolve();
+    if (callback !== undefined) void closing.then(callback);
+    return closing as Promise<void> & void;
+  }
+}
+
+function withQuery(path: string, query: Record<string, unknown>): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? (value as unknown[]) : [value]) params.append(name, String(one as string | number));
+  }
+  const text = params.toString();
+  return text === '' ? path : `${path}?${text}`;
+}

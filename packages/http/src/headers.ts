@@ -1,0 +1,104 @@
+import type { HeaderOp } from '@inmesh/policy';
+
+/** Headers as `[name, value, name, value, …]`, names lower-case, repeated names allowed: the form undici sends fastest. */
+export type FlatHeaders = string[];
+
+type HeaderValue = string | readonly string[] | number | undefined | null;
+
+/** From any form undici's dispatch accepts: flat array, record, or iterable of pairs. Bytes are latin1, as on the wire. */
+export function flatten(headers: unknown): FlatHeaders {
+  const flat: FlatHeaders = [];
+  if (headers === undefined || headers === null) return flat;
+  if (Array.isArray(headers)) {
+    if (Array.isArray(headers[0])) for (const [name, value] of headers as [string, HeaderValue][]) push(flat, name, value);
+    else for (let i = 0; i < headers.length; i += 2) push(flat, text(headers[i]), headers[i + 1] as HeaderValue);
+  } else if (typeof (headers as Iterable<unknown>)[Symbol.iterator] === 'function') {
+    for (const [name, value] of headers as Iterable<[string, HeaderValue]>) push(flat, name, value);
+  } else {
+    const record = headers as Record<string, HeaderValue>;
+    for (const name in record) push(flat, name, record[name]);
+  }
+  return flat;
+}
+
+function push(flat: FlatHeaders, name: string, value: unknown): void {
+  if (value === undefined) return;
+  const lower = name.toLowerCase();
+  // The fetch of Node 22 lists its own length twice ("5, 5"), which undici 8 refuses (nodejs/undici#5500).
+  if (lower === 'content-length') flat.push(lower, single(text(value)));
+  else if (typeof value === 'string') flat.push(lower, value);
+  else if (Array.isArray(value)) for (const one of value) flat.push(lower, text(one));
+  else flat.push(lower, text(value));
+}
+
+function single(length: string): string {
+  const comma = length.indexOf(',');
+  if (comma < 0) return length;
+  const all = length.split(',').map((part) => part.trim());
+  return all.every((part) => part === all[0]) ? all[0]! : length;
+}
+
+function text(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+  return value === null || value === undefined ? '' : String(value as string | number);
+}
+
+/** All values of a lower-case name. */
+export function valuesOf(flat: FlatHeaders, name: string): string[] {
+  const values: string[] = [];
+  for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) values.push(flat[i + 1]!);
+  return values;
+}
+
+/** One value of a lower-case name, several joined with `,`. */
+export function valueOf(flat: FlatHeaders, name: string): string | undefined {
+  let found: string | undefined;
+  for (let i = 0; i < flat.length; i += 2) {
+    if (flat[i] === name) found = found === undefined ? flat[i + 1]! : `${found},${flat[i + 1]!}`;
+  }
+  return found;
+}
+
+/** A copy with the operations applied in order, and `host` set. */
+export function edited(flat: FlatHeaders, ops: readonly HeaderOp[], host: string): FlatHeaders {
+  const result: FlatHeaders = ['host', host];
+  for (let i = 0; i < flat.length; i += 2) if (flat[i] !== 'host') result.push(flat[i]!, flat[i + 1]!);
+  for (const op of ops) apply(result, op);
+  return result;
+}
+
+function apply(flat: FlatHeaders, op: HeaderOp): void {
+  if (op.op === 'add') {
+    flat.push(op.name, op.value);
+    return;
+  }
+  for (let i = flat.length - 2; i >= 0; i -= 2) if (flat[i] === op.name) flat.splice(i, 2);
+  if (op.op === 'set') flat.push(op.name, op.value);
+}
+
+export type HeaderRecord = Record<string, string | string[]>;
+
+/** Response headers after the route's operations, in undici's two forms. */
+export function editResponse(headers: HeaderRecord, ops: readonly HeaderOp[]): { readonly headers: HeaderRecord; readonly raw: Buffer[] } {
+  const result: HeaderRecord = { ...headers };
+  for (const op of ops) {
+    if (op.op === 'remove') delete result[op.name];
+    else if (op.op === 'set') result[op.name] = op.value;
+    else {
+      const before = result[op.name];
+      result[op.name] = before === undefined ? op.value : Array.isArray(before) ? [...before, op.value] : [before, op.value];
+    }
+  }
+  return { headers: result, raw: rawOf(result) };
+}
+
+/** The raw form that handlers of older undici versions read. */
+export function rawOf(headers: HeaderRecord): Buffer[] {
+  const raw: Buffer[] = [];
+  for (const name in headers) {
+    const value = headers[name]!;
+    for (const one of Array.isArray(value) ? value : [value]) raw.push(Buffer.from(name, 'latin1'), Buffer.from(one, 'latin1'));
+  }
+  return raw;
+}

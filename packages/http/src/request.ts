@@ -1,0 +1,74 @@
+import type { Call } from '@inmesh/core';
+import { type Body, ReplayBody } from './body.ts';
+import { type FlatHeaders, valueOf, valuesOf } from './headers.ts';
+import type { Origin } from './origin.ts';
+
+/** What travels with an attempt besides what Call says: undici's own per-request settings, passed through as given. */
+export interface WireOptions {
+  readonly headersTimeout?: number | null;
+  readonly bodyTimeout?: number | null;
+  readonly upgrade?: boolean | string | null;
+  readonly expectContinue?: boolean;
+  readonly reset?: boolean;
+  readonly blocking?: boolean;
+  readonly idempotent?: boolean;
+}
+
+/** An HTTP request as the mesh sees it. */
+export class HttpRequest implements Call {
+  readonly protocol: 'http' | 'websocket';
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: number;
+  readonly authority: string;
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly sourceIp: string | undefined;
+  readonly headers: FlatHeaders;
+  readonly wire: WireOptions;
+  /** A ReplayBody where the caller's is one-shot. */
+  readonly body: Body | ReplayBody;
+
+  constructor(origin: Origin, method: string, target: string, headers: FlatHeaders, body: Body | ReplayBody, wire: WireOptions) {
+    const mark = target.indexOf('?');
+    this.protocol = wire.upgrade === undefined || wire.upgrade === null || wire.upgrade === false ? 'http' : 'websocket';
+    this.scheme = origin.scheme;
+    const named = valueOf(headers, 'host');
+    // A Host header of the caller's is what a proxy would route by.
+    if (named === undefined || named === origin.authority) {
+      this.authority = origin.authority;
+      this.host = origin.host;
+    } else {
+      this.authority = named;
+      this.host = hostOf(named);
+    }
+    this.port = origin.port;
+    this.method = method;
+    this.path = mark < 0 ? target : target.slice(0, mark);
+    this.query = mark < 0 ? '' : target.slice(mark + 1);
+    this.sourceIp = undefined;
+    this.headers = headers;
+    this.body = body;
+    this.wire = wire;
+  }
+
+  header(name: string): string | undefined {
+    return valueOf(this.headers, name);
+  }
+
+  headerValues(name: string): readonly string[] {
+    return valuesOf(this.headers, name);
+  }
+
+  get replayable(): boolean {
+    return this.body instanceof ReplayBody ? this.body.replayable : true;
+  }
+}
+
+/** Host part of a Host header: without port, lower-case. */
+function hostOf(authority: string): string {
+  const end = authority.startsWith('[') ? authority.indexOf(']') + 1 : authority.lastIndexOf(':');
+  const bare = end > 0 ? authority.slice(0, end) : authority;
+  return bare.replace(/^\[|\]$/g, '').toLowerCase();
+}

@@ -1,0 +1,193 @@
+import {
+  type Explanation,
+  type ExplainRequest,
+  joinObservers,
+  Mesh as Engine,
+  MeshError,
+  type MeshEvent,
+  type MeshStatus as EngineStatus,
+  type Observer,
+  type Resolver,
+} from '@inmesh/core';
+import { dnsResolver } from '@inmesh/discovery';
+import { createFetch, createRequest, type Fetch, install, type Installed, MeshDispatcher, type Request } from '@inmesh/http';
+import { type Document, type Problem, resolve, workload as completeWorkload, type Workload } from '@inmesh/policy';
+import { type DocumentHandlers, firstDocument, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
+import { istioMetrics } from '@inmesh/telemetry';
+import { detectWorkload } from './environment.ts';
+
+export interface CreateMeshOptions {
+  /** Where the policy comes from: a file or folder, an http(s) URL, or a source of your own. Default: INMESH_POLICY. */
+  readonly policy?: string | PolicySource;
+  /** Tried at the start when the source has no document and none was kept on disk: typically a file shipped with the program. */
+  readonly bundledPolicy?: string | PolicySource;
+  /** Who this process is. What is left out is found from the environment. */
+  readonly workload?: Partial<Workload>;
+  /** Opens the admin port on loopback: a port (0 picks one), or where to listen. Default: off, or INMESH_ADMIN_PORT. */
+  readonly admin?: number | AdminAddress;
+  /** How a refusal by the mesh reaches the caller: as an ordinary answer (default, as behind a sidecar) or thrown. */
+  readonly localReplies?: 'answer' | 'throw';
+  /** Bytes of a one-shot request body kept for another try. Default 64 KiB; beyond it there is no retry. */
+  readonly replayBytes?: number;
+  /** Where endpoints come from, asked before DNS. */
+  readonly resolvers?: readonly Resolver[];
+  /** Who else counts calls and hears of events. */
+  readonly observers?: readonly Observer[];
+  /** Hears of everything rare: a policy applied or refused, an endpoint ejected. Shorthand for an observer. */
+  readonly onEvent?: (event: MeshEvent) => void;
+  /** Time the first document may take, per place it is looked for. Default 5 s. */
+  readonly startTimeoutMs?: number;
+}
+
+export interface AdminAddress {
+  readonly port: number;
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Host headers accepted besides addresses and localhost. */
+  readonly allowedHosts?: readonly string[];
+}
+
+export interface MeshStatus extends EngineStatus {
+  /** Does the global fetch follow the mesh? `displaced`: it did, and then somebody else set the global dispatcher. */
+  readonly installed: 'no' | 'yes' | 'displaced';
+  /** Where the policy comes from, and what is wrong with that place at the moment ('' = nothing). */
+  readonly source: { readonly name: string; readonly trouble: string };
+  /** Warnings and remarks on the document in force. */
+  readonly problems: readonly Problem[];
+}
+
+/** The mesh of this process. */
+export interface Mesh {
+  /** The built-in fetch, through the mesh. */
+  readonly fetch: Fetch;
+  /** The cheapest way to call: the body is collected, no stream is made unless asked for. */
+  readonly request: Request;
+  /** For undici: `undici.request(url, { dispatcher: mesh.dispatcher })`. */
+  readonly dispatcher: MeshDispatcher;
+  /** Makes the global fetch of this process follow the mesh, until `close`. */
+  install(): void;
+  /** What would become of a request, and why. Nothing is sent. */
+  explain(request: ExplainRequest): Explanation;
+  status(): MeshStatus;
+  /** Prometheus text. */
+  metrics(): string;
+  /** Address of the admin port, undefined if it is off. */
+  readonly adminUrl: string | undefined;
+  /** Lets calls in flight finish (at most `graceMs`, default 10 s), then restores the global fetch and frees everything. */
+  close(options?: { readonly graceMs?: number }): Promise<void>;
+}
+
+/**
+ * Starts the mesh of this process. Resolves when the first policy is in force; rejects with POLICY_INVALID, listing what
+ * is wrong, when there is none. From then on a bad or missing update changes nothing.
+ */
+export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh> {
+  const policy = options.policy ?? process.env['INMESH_POLICY'];
+  if (policy === undefined || policy === '') {
+    throw new MeshError('MISUSE', 'createMesh needs a policy: createMesh({ policy: "./policy" }), or INMESH_POLICY set to a file, a folder or a URL');
+  }
+  const me = completeWorkload({ ...detectWorkload(), ...options.workload });
+  const metrics = istioMetrics({ workload: me });
+  const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
+  const engineOptions = {
+    resolvers: [...(options.resolvers ?? []), dnsResolver()],
+    observer: joinObservers(observers),
+    localReplies: options.localReplies,
+  };
+  const source = sourceFrom(policy);
+  const trouble = { text: '' };
+  let document: Document | undefined;
+  let engine: Engine | undefined;
+  const handlers: DocumentHandlers = {
+    document: (next) => {
+      // Before the engine exists, the first document waits here for it.
+      engine?.apply(resolve(next, me), next.fingerprint);
+      document = next;
+    },
+    rejected: ({ version, reason }) => engine?.reject(version, reason),
+    source: (state, reason) => {
+      trouble.text = reason;
+      engineOptions.observer.event({ type: 'policy.source', state, reason });
+    },
+  };
+  const watch = await firstDocument(source, handlers, {
+    timeoutMs: options.startTimeoutMs ?? 5000,
+    fallbacks: options.bundledPolicy === undefined ? [] : [sourceFrom(options.bundledPolicy)],
+  }).catch((error: unknown) => {
+    throw error instanceof NoDocumentError ? new MeshError('POLICY_INVALID', describe(error), { cause: error }) : error;
+  });
+  const began = document!;
+  engine = await Engine.create(resolve(began, me), began.fingerprint, engineOptions);
+  // The source may have spoken again while the engine was made.
+  if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
+  return assemble(engine, { options, source, trouble, metrics, watch, document: () => document! });
+}
+
+interface Parts {
+  readonly options: CreateMeshOptions;
+  readonly source: PolicySource;
+  readonly trouble: { readonly text: string };
+  readonly metrics: { text(): string };
+  readonly watch: { close(): void };
+  readonly document: () => Document;
+}
+
+async function assemble(engine: Engine, { options, source, trouble, metrics, watch, document }: Parts): Promise<Mesh> {
+  const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes });
+  let installed: Installed | undefined;
+  const status = (): MeshStatus => ({
+    ...engine.status(),
+    installed: installed === undefined ? 'no' : installed.displaced ? 'displaced' : 'yes',
+    source: { name: source.name, trouble: trouble.text },
+    problems: document().problems,
+  });
+  const explain = (request: ExplainRequest): Explanation => engine.explain(request);
+  const address = adminAddress(options.admin);
+  // Loaded only when asked for: most processes never open it.
+  const admin =
+    address === undefined
+      ? undefined
+      : await import('@inmesh/admin').then(({ startAdmin }) =>
+          startAdmin({ ...address, metrics: () => metrics.text(), status, snapshot: () => engine.model, explain, ready: () => true }),
+        );
+  return {
+    fetch: createFetch(dispatcher),
+    request: createRequest(dispatcher),
+    dispatcher,
+    install: () => {
+      if (installed?.displaced === true) installed.uninstall();
+      if (installed === undefined || installed.displaced) installed = install(dispatcher);
+    },
+    explain,
+    status,
+    metrics: () => metrics.text(),
+    adminUrl: admin?.url,
+    close: async ({ graceMs = 10_000 } = {}) => {
+      watch.close();
+      installed?.uninstall();
+      await engine.close(graceMs);
+      await Promise.all([dispatcher.close(), admin?.close()]);
+    },
+  };
+}
+
+function adminAddress(option: CreateMeshOptions['admin']): AdminAddress | undefined {
+  if (typeof option === 'number') return { port: option };
+  if (option !== undefined) return option;
+  const port = process.env['INMESH_ADMIN_PORT'];
+  if (port === undefined || port === '') return undefined;
+  if (!/^\d{1,5}$/.test(port)) throw new MeshError('MISUSE', `INMESH_ADMIN_PORT is "${port}", but must be a port number`);
+  return { port: Number(port) };
+}
+
+function eventsOnly(onEvent: (event: MeshEvent) => void): Observer {
+  return { route: () => ({ ended: () => {} }), event: onEvent };
+}
+
+/** All that is wrong, one line each, so that a failed start can be mended in one go. */
+function describe(error: NoDocumentError): string {
+  const lines = error.problems
+    .filter(({ severity }) => severity === 'error')
+    .map(({ code, file, line, column, resource, path, message, hint }) => `  ${file}:${line}:${column} [${code}] ${resource} ${path}: ${message}${hint === '' ? '' : ` (${hint})`}`);
+  return [error.message, ...lines].join('\n');
+}

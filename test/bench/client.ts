@@ -1,0 +1,103 @@
+/**
+ * One scenario in one fresh process: `node client.ts SCENARIO PORTS REQUESTS`. Keeps 32 calls in flight, warms up, then
+ * measures CPU of this process and latency of each call. Prints one JSON line.
+ */
+const [scenario, portList, count] = process.argv.slice(2) as [string, string, string];
+const ports = JSON.parse(portList) as number[];
+const requests = Number(count);
+const CONCURRENCY = 32;
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+
+type CallOnce = () => Promise<void>;
+
+async function meshOf(policy: 'plain' | 'full') {
+  const { createMesh } = await import('inmesh');
+  const policies = await import('./policy.ts');
+  const { memorySource } = await import('@inmesh/policy/source');
+  return createMesh({ policy: memorySource([{ file: 'bench.yaml', text: policies[policy](ports) }]), workload: { name: 'client', namespace: 'default' } });
+}
+
+/** Both sides send the same application headers; those of the mesh come on top. */
+const headers = { accept: 'text/plain', 'user-agent': 'bench', traceparent: TRACEPARENT };
+const url = 'http://echo.example.com/ratings/7';
+
+async function prepare(): Promise<CallOnce> {
+  switch (scenario) {
+    case 'bare-request': {
+      const { Pool, request } = await import('undici');
+      const pools = ports.map((port) => new Pool(`http://127.0.0.1:${port}`));
+      let next = 0;
+      return async () => {
+        const i = next++ % ports.length;
+        const response = await request(`http://127.0.0.1:${ports[i]}/ratings/7`, { dispatcher: pools[i]!, headers });
+        await response.body.text();
+      };
+    }
+    case 'mesh-request-plain':
+    case 'mesh-request-full': {
+      const mesh = await meshOf(scenario.endsWith('plain') ? 'plain' : 'full');
+      const { request } = await import('undici');
+      return async () => {
+        const response = await request(url, { dispatcher: mesh.dispatcher, headers });
+        await response.body.text();
+      };
+    }
+    case 'light-plain':
+    case 'light-full': {
+      const mesh = await meshOf(scenario.endsWith('plain') ? 'plain' : 'full');
+      return async () => {
+        (await mesh.request(url, { headers })).text();
+      };
+    }
+    case 'bare-fetch': {
+      let next = 0;
+      return async () => {
+        const response = await fetch(`http://127.0.0.1:${ports[next++ % ports.length]}/ratings/7`, { headers });
+        await response.text();
+      };
+    }
+    case 'mesh-fetch': {
+      const mesh = await meshOf('plain');
+      mesh.install();
+      return async () => {
+        const response = await fetch(url, { headers });
+        await response.text();
+      };
+    }
+    default:
+      throw new Error(`no scenario "${scenario}"`);
+  }
+}
+
+const callOnce = await prepare();
+const latencies = new Float64Array(requests);
+
+async function run(total: number, record: boolean): Promise<void> {
+  let started = 0;
+  const worker = async () => {
+    while (started < total) {
+      const index = started++;
+      const at = performance.now();
+      await callOnce();
+      if (record) latencies[index] = performance.now() - at;
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+}
+
+await run(Math.floor(requests / 3), false);
+const cpu = process.cpuUsage();
+const began = performance.now();
+await run(requests, true);
+const wall = performance.now() - began;
+const used = process.cpuUsage(cpu);
+latencies.sort();
+console.log(
+  JSON.stringify({
+    cpuUs: (used.user + used.system) / requests,
+    rps: (requests / wall) * 1000,
+    p50: latencies[Math.floor(requests * 0.5)],
+    p99: latencies[Math.floor(requests * 0.99)],
+  }),
+);
+process.exit(0);
