@@ -1,0 +1,126 @@
+import * as v from 'valibot';
+import { defaulted, list, optional, required } from '../schema/fields.ts';
+import { dnsName, exportTarget, oneOf, positiveDuration, whole } from '../schema/scalars.ts';
+import { inmeshKind, type Check } from './kind.ts';
+import { checkConnectionPool, connectionPool } from './parts/connection-pool.ts';
+import { checkLoadBalancer, checkLocalityLb, loadBalancerWith, localityLb, zoneAwareLb } from './parts/load-balancer.ts';
+import { checkOutlierDetection, outlierDetection } from './parts/outlier-detection.ts';
+import { checkRetries, retries } from './parts/retries.ts';
+
+const visibility = (what: string) =>
+  defaulted(v.array(exportTarget), ['*'], `Namespaces that see ${what} without exportTo: \`.\` its own, \`*\` all, or names.`, {
+    honoured: 'HGWT',
+  });
+
+const schema = v.object({
+  rootNamespace: defaulted(dnsName, 'istio-system', 'Namespace whose rules hold where no closer one does.', { honoured: 'HGWT' }),
+  domain: defaulted(dnsName, 'cluster.local', 'Domain of the services of Kubernetes: name.namespace.svc.DOMAIN.', { honoured: 'HGWT' }),
+  trustDomain: defaulted(v.pipe(v.string(), v.minLength(1, 'is empty')), 'cluster.local', 'Trust domain of the identities of workloads.', {
+    honoured: 'HGWT',
+  }),
+  trustDomainAliases: list(v.string(), 'Other trust domains that mean this one.', { honoured: 'HGWT' }),
+  connectTimeout: defaulted(positiveDuration, '10s', 'How long a connection may take to be made, where no DestinationRule says.', {
+    honoured: 'HGWT',
+  }),
+  defaultHttpRetryPolicy: optional(retries, 'Retries where no route says.', {
+    default: 'two retries of connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes',
+    honoured: 'HGW',
+  }),
+  defaultInboundHttpRetryPolicy: optional(retries, 'Retries of the server side.', {
+    notHonoured: 'the server side has no second hop to retry',
+  }),
+  defaultTrafficPolicy: optional(
+    v.object({
+      connectionPool: optional(connectionPool, 'Limits and times of connections.', { honoured: 'HGWT' }),
+      outlierDetection: optional(outlierDetection, 'When a failing endpoint is left out.', { honoured: 'HGWT' }),
+      loadBalancer: optional(
+        loadBalancerWith('UNSPECIFIED', 'LEAST_CONN', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_REQUEST', 'PEAK_EWMA'),
+        'How an endpoint is chosen.',
+        { honoured: 'HGWT' },
+      ),
+    }),
+    'Blocks for destinations that no DestinationRule gives one.',
+    { honoured: 'HGWT' },
+  ),
+  localityLbSetting: v.optional(
+    required(localityLb, 'Preference by locality, where no DestinationRule says.', { default: '{ enabled: true }', honoured: 'HGWT' }),
+    {},
+  ),
+  zoneAwareLbSetting: optional(zoneAwareLb, 'Zone-aware routing.', {
+    notHonoured: 'it needs the number of callers in each zone; localityLbSetting is honoured',
+  }),
+  outboundTrafficPolicy: v.optional(
+    required(
+      v.object({
+        mode: defaulted(
+          oneOf('REGISTRY_ONLY', 'ALLOW_ANY'),
+          'ALLOW_ANY',
+          'ALLOW_ANY: calls to unknown hosts pass. REGISTRY_ONLY: they are refused.',
+          { honoured: 'HGWT' },
+        ),
+      }),
+      'What happens to calls to unknown hosts.',
+      { honoured: 'HGWT' },
+    ),
+    {},
+  ),
+  defaultServiceExportTo: visibility('a service'),
+  defaultVirtualServiceExportTo: visibility('a VirtualService'),
+  defaultDestinationRuleExportTo: visibility('a DestinationRule'),
+  dnsRefreshRate: defaulted(positiveDuration, '60s', 'Time after which a failed DNS look-up is repeated.', { honoured: 'HGWT' }),
+  h2UpgradePolicy: defaulted(
+    oneOf('DO_NOT_UPGRADE', 'UPGRADE'),
+    'DO_NOT_UPGRADE',
+    'Whether HTTP/1 calls travel over HTTP/2, where no DestinationRule says.',
+    {
+      honoured: 'H',
+    },
+  ),
+  pathNormalization: v.optional(
+    required(
+      v.object({
+        normalization: defaulted(
+          v.pipe(
+            oneOf('DEFAULT', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'),
+            v.transform((word) => (word === 'DEFAULT' ? 'BASE' : word)),
+          ),
+          'DEFAULT',
+          'NONE: as sent. BASE: RFC 3986. MERGE_SLASHES: and // is /. DECODE_AND_MERGE_SLASHES: and %2F is /. DEFAULT is BASE.',
+          { honoured: 'S' },
+        ),
+      }),
+      'How paths are normalised before rules see them.',
+      { honoured: 'S' },
+    ),
+    {},
+  ),
+  enableAutoMtls: defaulted(v.boolean(), true, 'Mutual TLS wherever both ends have an identity and no DestinationRule says otherwise.', {
+    honoured: 'HGWT',
+  }),
+  alwaysEjectOne: defaulted(v.boolean(), true, 'One of at least two endpoints may always be ejected, whatever maxEjectionPercent says.', {
+    honoured: 'HGWT',
+  }),
+  connectionsPerEndpoint: defaulted(whole(1, 65_535), 128, 'Most connections to one endpoint; a limit of a DestinationRule may lower it.', {
+    honoured: 'HGW',
+  }),
+});
+
+export type MeshConfigSpec = v.InferOutput<typeof schema>;
+
+const blocks: Check<MeshConfigSpec> = (spec, report) => {
+  const policy = spec.defaultTrafficPolicy;
+  checkConnectionPool(policy?.connectionPool, ['defaultTrafficPolicy', 'connectionPool'], report);
+  checkOutlierDetection(policy?.outlierDetection, ['defaultTrafficPolicy', 'outlierDetection'], report);
+  checkLoadBalancer(policy?.loadBalancer, ['defaultTrafficPolicy', 'loadBalancer'], report);
+  checkLocalityLb(spec.localityLbSetting, ['localityLbSetting'], report);
+  checkRetries(spec.defaultHttpRetryPolicy, ['defaultHttpRetryPolicy'], report);
+  checkRetries(spec.defaultInboundHttpRetryPolicy, ['defaultInboundHttpRetryPolicy'], report);
+};
+
+/** Settings of the whole mesh, with the names of Istio's MeshConfig, and two of our own. */
+export const meshConfig = inmeshKind({
+  kind: 'MeshConfig',
+  summary: 'Settings of the whole mesh: defaults of retries, timeouts, connections and visibility.',
+  schema,
+  checks: [blocks],
+});

@@ -1,0 +1,4 @@
+import type { Check } from './kind.ts';
+import type { VirtualServiceSpec } from './virtual-service-schema.ts';
+
+export const virtualServiceChecks: readonly Check<VirtualServiceSpec>[] = [];
