@@ -1,3 +1,4 @@
+import type { Wire } from '../placement.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /** A moving picture of an endpoint's latency; made by the balancer that wants one. */
@@ -19,9 +20,28 @@ export class EndpointState {
   /** Priority it was last given (0 = first); retries that avoid priorities ask for it. */
   priority = 0;
   latency: LatencyRecord | undefined = undefined;
+  /** No longer in the list; kept only until its last attempt has ended. */
+  gone = false;
+  /** Bad answers in a row, as outlier detection counts them. */
+  consecutive5xx = 0;
+  consecutiveGateway = 0;
+  consecutiveLocalOrigin = 0;
+  /** Monotonic moment of the latest ejection. */
+  ejectedAt = 0;
+  /** Grows by one with each ejection, shrinks with each sweep in good standing: the multiplier of the next ejection's length. */
+  ejections = 0;
+  /** What transports keep for it; made at its first attempt. */
+  wires: Map<string, Wire> | undefined = undefined;
 
   constructor(endpoint: Endpoint, now: number) {
     this.endpoint = endpoint;
     this.since = now;
+  }
+
+  /** It left, or nobody names its cluster any more: connections close, calls on them finish. */
+  closeWires(): void {
+    const { wires } = this;
+    this.wires = undefined;
+    if (wires !== undefined) for (const wire of wires.values()) wire.close();
   }
 }

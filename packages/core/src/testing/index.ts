@@ -11,3 +11,5 @@ export {
   testState,
 } from './exchange.ts';
 export { seededRandom } from './random.ts';
+export { type ScriptedAttempt, type ScriptedTransport, scriptedTransport } from './transport.ts';
+export { testClusterPolicy, testOutlier, testService, testSpec, testWorkload } from './cluster.ts';

@@ -1,0 +1,116 @@
+import type { Service } from '@inmesh/policy';
+import type { Clock } from '../clock.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import type { Lease } from '../lease.ts';
+import type { Closeable, Resolution, Resolver, ServiceRef } from '../ports/resolver.ts';
+import { same } from './same.ts';
+
+/** What a feed needs of the mesh: resolvers in order of preference, time and chance for them. */
+export interface FeedTools {
+  readonly resolvers: readonly Resolver[];
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+/** The feed of one service port, shared by all its subsets and found again by every snapshot. `lease` belongs to the whole mesh. */
+export function leaseFeed(lease: Lease, service: Service, port: number, tools: FeedTools): EndpointFeed {
+  return lease(
+    `feed|${port}|${service.host}`,
+    () => new EndpointFeed(service, port, tools),
+    (feed) => feed.close(),
+  );
+}
+
+/**
+ * Where the endpoints of one service port come from. Nothing runs until the first subscriber; from then on it holds what
+ * the resolver last said. A look-up that fails keeps the last list: old endpoints beat none.
+ */
+export class EndpointFeed {
+  #service: Service;
+  readonly #port: number;
+  readonly #tools: FeedTools;
+  readonly #listeners = new Set<() => void>();
+  #resolution: Resolution = { state: 'pending' };
+  #endpoints: readonly Endpoint[] | undefined = undefined;
+  #watch: Closeable | undefined = undefined;
+  /** Counts watches, so that a late word of a closed one is not heard. */
+  #era = 0;
+  #started = false;
+
+  constructor(service: Service, port: number, tools: FeedTools) {
+    this.#service = service;
+    this.#port = port;
+    this.#tools = tools;
+  }
+
+  /** The resolver's latest word; `pending` before the first. */
+  get resolution(): Resolution {
+    return this.#resolution;
+  }
+
+  /** The list calls go by: the last one known, also while look-ups fail. undefined before the first, and if nobody knows the service. */
+  get endpoints(): readonly Endpoint[] | undefined {
+    return this.#endpoints;
+  }
+
+  /** Hears of every change from now on. The first subscriber starts the resolver, which may answer before this returns. */
+  subscribe(listener: () => void): Closeable {
+    this.#listeners.add(listener);
+    if (!this.#started) {
+      this.#started = true;
+      this.#begin();
+    }
+    return { close: () => void this.#listeners.delete(listener) };
+  }
+
+  /** The service as the newest policy has it. The old list serves until the new one is known. */
+  use(service: Service): void {
+    if (same(service, this.#service)) return;
+    this.#service = service;
+    if (this.#started) this.#begin();
+  }
+
+  close(): void {
+    this.#era += 1;
+    this.#started = false;
+    this.#watch?.close();
+    this.#watch = undefined;
+    this.#listeners.clear();
+  }
+
+  #begin(): void {
+    this.#era += 1;
+    const era = this.#era;
+    this.#watch?.close();
+    this.#watch = undefined;
+    const { clock, random } = this.#tools;
+    const ref: ServiceRef = { service: this.#service, port: this.#servicePort() };
+    try {
+      const resolver = this.#tools.resolvers.find((one) => one.handles(ref));
+      if (resolver === undefined) {
+        this.#hear({ state: 'absent' });
+        return;
+      }
+      const watch = resolver.watch(ref, (resolution) => era === this.#era && this.#hear(resolution), { clock, random });
+      // A listener may have closed the feed, or changed its service, while the resolver gave its first answer.
+      if (era === this.#era) this.#watch = watch;
+      else watch.close();
+    } catch (error) {
+      // Resolvers are written by others; one that breaks is a failed look-up, not a broken mesh.
+      if (era === this.#era) this.#hear({ state: 'failed', reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  /** A port the service does not list is still a port that can be dialled (headless services, resolution none). */
+  #servicePort(): ServiceRef['port'] {
+    return this.#service.ports.find(({ number }) => number === this.#port) ?? { number: this.#port, name: '', protocol: 'UNSUPPORTED' };
+  }
+
+  #hear(resolution: Resolution): void {
+    if (resolution.state === 'pending' && this.#resolution.state !== 'pending') return;
+    this.#resolution = resolution;
+    if (resolution.state === 'bound') this.#endpoints = resolution.endpoints;
+    else if (resolution.state === 'absent') this.#endpoints = undefined;
+    for (const listener of this.#listeners) listener();
+  }
+}
