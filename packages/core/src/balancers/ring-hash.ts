@@ -1,0 +1,95 @@
+import type { Hash } from '../hash.ts';
+import type { BalancerKind } from '../kind.ts';
+import type { BalancerConfig } from './balancer.ts';
+import { consistentPicker, type Shares, type Table } from './consistent.ts';
+
+/** Points hashed or moved between two looks at the clock. */
+const SLICE = 2048;
+
+/**
+ * Consistent hashing on a ring: every endpoint owns points in proportion to its weight, a key belongs to the next point.
+ * Istio `consistentHash.ringHash`; the same rings as Envoy's ring_hash_lb.cc with XX_HASH.
+ */
+export const ringHash: BalancerKind<BalancerConfig<'ringHash'>> = {
+  name: 'ringHash',
+  picker: ({ minimumRingSize, maximumRingSize, weightOf }, endpoints, runtime) =>
+    consistentPicker('ringHash', `${minimumRingSize}–${maximumRingSize}`, weightOf, endpoints, runtime, (members) =>
+      fill(members, minimumRingSize, maximumRingSize, runtime.hash),
+    ),
+};
+
+function* fill({ endpoints, shares }: Shares, minimum: number, maximum: number, hash: Hash): Generator<void, Table> {
+  let least = 1;
+  for (const share of shares) least = Math.min(least, share);
+  // The lightest endpoint gets a whole number of points, as long as the ring does not outgrow its maximum.
+  const scale = Math.min(Math.ceil(least * minimum) / least, maximum);
+
+  // Hashes are kept as two halves: comparing 64-bit integers as BigInt would allocate.
+  const capacity = Math.ceil(scale) + 1;
+  const rawHigh = new Uint32Array(capacity);
+  const rawLow = new Uint32Array(capacity);
+  const rawOwner = new Uint32Array(capacity);
+  const halves = new DataView(new ArrayBuffer(8));
+  let points = 0;
+  let target = 0;
+  for (let index = 0; index < endpoints.length; index += 1) {
+    const { address } = endpoints[index]!.endpoint;
+    // Running sums: fractions of a point left by one endpoint go to the next.
+    target += scale * shares[index]!;
+    for (let own = 0; points < target; own += 1) {
+      halves.setBigUint64(0, hash.hash64(`${address}_${own}`));
+      rawHigh[points] = halves.getUint32(0);
+      rawLow[points] = halves.getUint32(4);
+      rawOwner[points] = index;
+      points += 1;
+      if (points % SLICE === 0) yield;
+    }
+  }
+
+  // Sorted by buckets of the leading bits, about one point each: sorting can be sliced, and looking up is one step.
+  const bits = Math.max(1, Math.ceil(Math.log2(points)));
+  const shift = 32 - bits;
+  const starts = new Uint32Array(2 ** bits + 1);
+  for (let at = 0; at < points; at += 1) {
+    starts[(rawHigh[at]! >>> shift) + 1]! += 1;
+    if (at % (SLICE * 16) === 0) yield;
+  }
+  for (let bucket = 1; bucket < starts.length; bucket += 1) {
+    starts[bucket]! += starts[bucket - 1]!;
+    if (bucket % (SLICE * 16) === 0) yield;
+  }
+  const high = new Uint32Array(points);
+  const low = new Uint32Array(points);
+  const owner = new Uint32Array(points);
+  const used = new Uint32Array(starts.length);
+  for (let at = 0; at < points; at += 1) {
+    const bucket = rawHigh[at]! >>> shift;
+    let place = starts[bucket]! + used[bucket]!;
+    used[bucket]! += 1;
+    while (
+      place > starts[bucket]! &&
+      (high[place - 1]! > rawHigh[at]! || (high[place - 1] === rawHigh[at] && low[place - 1]! > rawLow[at]!))
+    ) {
+      high[place] = high[place - 1]!;
+      low[place] = low[place - 1]!;
+      owner[place] = owner[place - 1]!;
+      place -= 1;
+    }
+    high[place] = rawHigh[at]!;
+    low[place] = rawLow[at]!;
+    owner[place] = rawOwner[at]!;
+    if (at % (SLICE * 4) === 0) yield;
+  }
+
+  return {
+    find: (hash, attempt) => {
+      halves.setBigUint64(0, hash);
+      const keyHigh = halves.getUint32(0);
+      const keyLow = halves.getUint32(4);
+      let at = starts[keyHigh >>> shift]!;
+      while (at < points && (high[at]! < keyHigh || (high[at] === keyHigh && low[at]! < keyLow))) at += 1;
+      return endpoints[owner[(at + attempt) % points]!]!;
+    },
+    any: (chance) => endpoints[owner[Math.floor(chance * points)]!]!,
+  };
+}
