@@ -12,6 +12,12 @@ export interface Timer {
   cancel(): void;
 }
 
+/** Milliseconds since 1970 of an HTTP date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7); undefined if it is none. */
+export function parseHttpDate(text: string): number | undefined {
+  const at = text.endsWith('GMT') ? Date.parse(text) : NaN;
+  return Number.isNaN(at) ? undefined : at;
+}
+
 /** The longest delay setTimeout takes; it turns longer ones into 1 ms. */
 const LONGEST = 2 ** 31 - 1;
 

@@ -1,7 +1,8 @@
-/** Names and port under which something is addressed; port null = any. Domains are lower-case, exact or `*.suffix`. */
-export interface Addressed {
+/** Names and port under which a value is addressed; port null = any. Domains are lower-case, exact or `*.suffix`. */
+export interface Addressed<V> {
   readonly domains: readonly string[];
   readonly port: number | null;
+  readonly value: V;
 }
 
 interface Ports<V> {
@@ -14,16 +15,16 @@ interface Ports<V> {
  * (`*.foo.com` holds any depth below foo.com, not foo.com itself), and for one name its own port before "any port".
  * Of two that claim the same name and port the first stays. A look-up costs one Map access, or one per label.
  */
-export class HostTable<V extends Addressed> {
+export class HostTable<V> {
   readonly #exact = new Map<string, Ports<V>>();
   /** By suffix with its leading dot. */
   readonly #wild = new Map<string, Ports<V>>();
 
-  constructor(hosts: Iterable<V>) {
-    for (const host of hosts) {
-      for (const domain of host.domains) {
-        if (domain.startsWith('*.')) add(this.#wild, domain.slice(1), host);
-        else add(this.#exact, domain, host);
+  constructor(hosts: Iterable<Addressed<V>>) {
+    for (const { domains, port, value } of hosts) {
+      for (const domain of domains) {
+        if (domain.startsWith('*.')) add(this.#wild, domain.slice(1), port, value);
+        else add(this.#exact, domain, port, value);
       }
     }
   }
@@ -53,11 +54,11 @@ export class HostTable<V extends Addressed> {
   }
 }
 
-function add<V extends Addressed>(table: Map<string, Ports<V>>, name: string, host: V): void {
+function add<V>(table: Map<string, Ports<V>>, name: string, port: number | null, value: V): void {
   let ports = table.get(name);
   if (ports === undefined) table.set(name, (ports = { any: undefined, by: new Map() }));
-  if (host.port === null) ports.any ??= host;
-  else if (!ports.by.has(host.port)) ports.by.set(host.port, host);
+  if (port === null) ports.any ??= value;
+  else if (!ports.by.has(port)) ports.by.set(port, value);
 }
 
 function at<V>(table: Map<string, Ports<V>>, name: string, port: number): V | undefined {
