@@ -17,6 +17,7 @@ import type { EndpointFeed } from './feed.ts';
 import { WaitingLine } from './limits.ts';
 import { ejectionMs, httpCodeOf, OutlierDetection } from './outlier.ts';
 import { buildPicker } from './picker.ts';
+import { same } from './same.ts';
 
 /** What a snapshot says of a cluster; the newest one holds for all calls, also those of older snapshots. */
 export interface ClusterConfig {
@@ -93,10 +94,13 @@ export class ClusterState implements Learner {
 
   /** The newest policy: holds at once, for waiting calls too. */
   use(config: ClusterConfig): void {
+    const old = this.#config;
     this.#config = config;
     this.#configure();
     if (this.#subscription !== undefined) this.#relist();
-    this.#changed();
+    // Most policy changes are about something else; rotations and tables go on as they are.
+    if (!same(old.policy, config.policy) || !same(old.workload, config.workload)) this.#changed();
+    if (this.#line.size > 0) this.#drainSoon();
   }
 
   #configure(): void {
@@ -268,8 +272,9 @@ export class ClusterState implements Learner {
       const other = picker.pick(exchange);
       if (other !== undefined && this.#suits(other, picked)) return other;
     }
-    // Of the same priority and health: being busy is no reason to leave the locality.
-    const { list } = this.#members;
+    // Of the same priority and health: being busy is no reason to leave the locality. Where the policy shares calls out
+    // among localities, only the picker knows who may have this one.
+    const list = this.#config.policy.locality.kind === 'distribute' ? [] : this.#members.list;
     for (let looked = 0; looked < list.length; looked += 1) {
       this.#cursor = (this.#cursor + 1) % list.length;
       const other = list[this.#cursor]!;

@@ -1,0 +1,103 @@
+import { beforeEach, expect, test } from 'vitest';
+import { staticResolver } from '../endpoint/static.ts';
+import { LeaseBook } from '../lease.ts';
+import type { Resolution, Resolver, ServiceRef } from '../ports/resolver.ts';
+import { fakeClock, testEndpoint, testService, testSpec } from '../testing/index.ts';
+import { EndpointFeed, leaseFeed } from './feed.ts';
+
+let watches: { ref: ServiceRef; say: (resolution: Resolution) => void; closed: boolean }[];
+let scripted: Resolver;
+
+beforeEach(() => {
+  watches = [];
+  scripted = {
+    name: 'scripted',
+    handles: ({ service }) => service.resolution === 'dns',
+    watch: (ref, say) => {
+      const watch = { ref, say, closed: false };
+      watches.push(watch);
+      return { close: () => void (watch.closed = true) };
+    },
+  };
+});
+
+const dns = testService({ resolution: 'dns' });
+const tools = (...resolvers: Resolver[]) => ({ resolvers, clock: fakeClock(), random: () => 0 });
+const bound = (...addresses: string[]): Resolution => ({ state: 'bound', endpoints: addresses.map((address) => testEndpoint(address)) });
+
+test('starts at the first subscriber, once, and passes on every complete list', () => {
+  const feed = new EndpointFeed(dns, 80, tools(staticResolver, scripted));
+  expect(watches).toHaveLength(0);
+  const heard: number[] = [];
+  feed.subscribe(() => heard.push(1));
+  const second = feed.subscribe(() => heard.push(2));
+  expect(watches).toHaveLength(1);
+  expect(watches[0]!.ref.port).toEqual({ number: 80, name: 'http', protocol: 'HTTP' });
+  expect([feed.resolution.state, feed.endpoints]).toEqual(['pending', undefined]);
+  watches[0]!.say(bound('10.0.0.1:80'));
+  second.close();
+  watches[0]!.say(bound('10.0.0.2:80'));
+  expect(heard).toEqual([1, 2, 1]);
+  expect(feed.endpoints!.map(({ address }) => address)).toEqual(['10.0.0.2:80']);
+});
+
+test('a failed look-up keeps the last list; absent drops it', () => {
+  const feed = new EndpointFeed(dns, 80, tools(scripted));
+  feed.subscribe(() => {});
+  watches[0]!.say({ state: 'failed', reason: 'SERVFAIL' });
+  expect(feed.endpoints).toBeUndefined();
+  watches[0]!.say(bound('10.0.0.1:80'));
+  watches[0]!.say({ state: 'failed', reason: 'SERVFAIL' });
+  expect(feed.resolution).toEqual({ state: 'failed', reason: 'SERVFAIL' });
+  expect(feed.endpoints).toHaveLength(1);
+  watches[0]!.say({ state: 'absent' });
+  expect(feed.endpoints).toBeUndefined();
+});
+
+test('nobody to ask is absent; a resolver that throws has failed', () => {
+  const absent = new EndpointFeed(dns, 80, tools(staticResolver));
+  absent.subscribe(() => {});
+  expect(absent.resolution).toEqual({ state: 'absent' });
+  const broken = new EndpointFeed(dns, 80, tools({ ...scripted, watch: () => { throw new Error('no such API'); } })); // prettier-ignore
+  broken.subscribe(() => {});
+  expect(broken.resolution).toEqual({ state: 'failed', reason: 'no such API' });
+});
+
+test('static endpoints come from the newest document, at once', () => {
+  const feed = new EndpointFeed(testService({ endpoints: [testSpec('10.0.0.1')] }), 80, tools(staticResolver));
+  let heard = 0;
+  feed.subscribe(() => (heard += 1));
+  feed.use(testService({ endpoints: [testSpec('10.0.0.1')] })); // says the same in new objects
+  expect(heard).toBe(1);
+  feed.use(testService({ endpoints: [testSpec('10.0.0.2')] }));
+  expect(heard).toBe(2);
+  expect(feed.endpoints!.map(({ address }) => address)).toEqual(['10.0.0.2:8080']);
+});
+
+test('a changed service is looked up anew while the old list serves, and the old watch is not heard any more', () => {
+  const feed = new EndpointFeed(dns, 80, tools(staticResolver, scripted));
+  feed.use(testService({ resolution: 'dns', addresses: ['1.2.3.4'] }));
+  expect(watches).toHaveLength(0); // nothing has begun yet
+  feed.subscribe(() => {});
+  watches[0]!.say(bound('10.0.0.1:80'));
+  feed.use(testService({ resolution: 'dns', addresses: ['5.6.7.8'] }));
+  expect(watches.map(({ closed }) => closed)).toEqual([true, false]);
+  watches[1]!.say({ state: 'pending' });
+  watches[0]!.say(bound('10.0.0.9:80'));
+  expect(feed.resolution.state).toBe('bound');
+  expect(feed.endpoints!.map(({ address }) => address)).toEqual(['10.0.0.1:80']);
+});
+
+test('closes with the last snapshot that names it, and is the same for all until then', () => {
+  const book = new LeaseBook();
+  const [first, second] = [book.scope(), book.scope()];
+  const feed = leaseFeed(first.at('mesh'), dns, 80, tools(scripted));
+  expect(leaseFeed(second.at('mesh'), dns, 80, tools(scripted))).toBe(feed);
+  expect(leaseFeed(second.at('mesh'), dns, 81, tools(scripted))).not.toBe(feed);
+  feed.subscribe(() => {});
+  first.release();
+  expect(watches[0]!.closed).toBe(false);
+  second.release();
+  expect(watches[0]!.closed).toBe(true);
+  expect(book.size).toBe(0);
+});
