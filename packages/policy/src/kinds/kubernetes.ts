@@ -73,7 +73,7 @@ export type EndpointSliceSpec = v.InferOutput<typeof endpointSliceSchema>;
 export const endpointSlice = kubernetesKind({
   kind: 'EndpointSlice',
   group: 'discovery.k8s.io',
-  versions: ['v1', 'v1beta1'],
+  versions: ['v1'],
   body: 'root',
   summary: 'Members of a Service, which the label kubernetes.io/service-name names.',
   schema: endpointSliceSchema,

@@ -176,7 +176,10 @@ const httpRoute = v.object({
     deprecated: 'write mirrorPercentage: { value: … }',
     honoured: 'HG',
   }),
-  mirror_percent: optional(percentNumber, 'Share of the calls to copy.', { deprecated: 'write mirrorPercentage: { value: … }', honoured: 'HG' }),
+  mirror_percent: optional(percentNumber, 'Share of the calls to copy.', {
+    deprecated: 'write mirrorPercentage: { value: … }',
+    honoured: 'HG',
+  }),
   mirrorPercentage: optional(percent, 'Share of the calls to copy to mirror.', { default: '100', honoured: 'HG' }),
   mirrors: list(
     v.object({

@@ -20,7 +20,11 @@ export function parseDuration(text: string): number | undefined {
 
 const durationFrom = (least: number, isDuration: (text: string) => boolean, example: string) =>
   v.pipe(
-    v.string(),
+    v.string(({ input }) =>
+      typeof input === 'number'
+        ? `${input} is not a duration, it has no unit\nwrite such as ${input}s`
+        : `a duration is expected\nwrite such as ${example}`,
+    ),
     v.rawTransform<string, number>(({ dataset, addIssue, NEVER }) => {
       const ms = isDuration(dataset.value) ? parseDuration(dataset.value) : undefined;
       if (ms === undefined)

@@ -15,6 +15,10 @@ const match = (emptyPrefix: boolean, starIsPresent: boolean) =>
     v.rawTransform<v.InferOutput<v.ObjectSchema<typeof entries, undefined>>, StringMatch>(({ dataset: { value }, addIssue, NEVER }) => {
       const { exact, prefix, regex } = value;
       const set = [exact, prefix, regex].filter((part) => part !== undefined).length;
+      const refuse = (key: 'prefix' | 'regex', message: string): typeof NEVER => {
+        addIssue({ message, path: [{ type: 'object', origin: 'value', input: value as Record<string, unknown>, key, value: value[key] }] });
+        return NEVER;
+      };
       if (set > 1) {
         addIssue({ message: 'has more than one of exact, prefix, regex\nkeep one; for alternatives write several match blocks' });
         return NEVER;
@@ -22,14 +26,11 @@ const match = (emptyPrefix: boolean, starIsPresent: boolean) =>
       if (exact !== undefined) return { kind: 'exact', value: exact };
       if (prefix !== undefined) {
         if (prefix !== '' || emptyPrefix) return { kind: 'prefix', value: prefix };
-        addIssue({ message: 'prefix is empty\nwrite {} to ask only that a value is present' });
-        return NEVER;
+        return refuse('prefix', 'the prefix is empty\nwrite {} to ask only that a value is present');
       }
       if (regex === undefined || (starIsPresent && regex === '*')) return { kind: 'present' };
       const fault = regex === '' ? 'the regular expression is empty' : regexFault(regex);
-      if (fault === undefined) return { kind: 'regex', value: regex };
-      addIssue({ message: fault });
-      return NEVER;
+      return fault === undefined ? { kind: 'regex', value: regex } : refuse('regex', fault);
     }),
   );
 
