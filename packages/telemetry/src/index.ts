@@ -1,1 +1,3 @@
-export {};
+export { DEFAULT_BUCKETS } from './calls.ts';
+export { CONTENT_TYPE } from './exposition.ts';
+export { type IstioMetrics, istioMetrics, type IstioMetricsOptions } from './prometheus.ts';

@@ -1,0 +1,199 @@
+import type { Endpoint, RouteInfo, RouteObserver } from '@inmesh/core';
+import type { Workload } from '@inmesh/policy';
+import { head, labelText, sample } from './exposition.ts';
+import { destinationLabels, outcomeLabels, overflowLabels, serviceLabels, sourceLabels } from './istio-labels.ts';
+
+/** Envoy's default histogram bounds in milliseconds (source/common/stats/histogram_impl.cc); Istio's dashboards count on them. */
+export const DEFAULT_BUCKETS: readonly number[] = [
+  0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000,
+];
+
+export interface CallMetricsOptions {
+  readonly workload: Workload;
+  readonly trustDomain: string;
+  readonly buckets: readonly number[];
+  readonly maxSeries: number;
+}
+
+/** One label set: calls per bucket, the last one without bound, then the sum of their milliseconds. Their count is the total. */
+interface Series {
+  readonly labels: string;
+  readonly numbers: Float64Array;
+}
+
+/** One service × destination workload: its series by outcome. */
+interface Slot {
+  readonly destination: string;
+  readonly byOutcome: Map<number, Series>;
+  /** The latest outcome and its series: most calls end as the one before did. */
+  lastKey: number;
+  last: Series | undefined;
+}
+
+interface ServiceSeries {
+  readonly labels: string;
+  /** By destination labels: many endpoints are one workload. */
+  readonly slots: Map<string, Slot>;
+  /** Weakly and by object: a resolver reports new objects, and those it forgot must not stay here. */
+  readonly byEndpoint: WeakMap<Endpoint, Slot>;
+  /** Calls that reached no endpoint. */
+  readonly nowhere: Slot;
+}
+
+/** Servers may invent a grpc-status; what gRPC does not define stands for UNKNOWN (grpc doc/statuscodes.md). */
+const LAST_GRPC_STATUS = 16;
+const GRPC_UNKNOWN = 2;
+
+/** Destination of endpoints beyond the limit. */
+const OVERFLOWED = 'overflowed';
+
+/**
+ * istio_requests_total and istio_request_duration_milliseconds of this process.
+ *
+ * A call costs one look-up and two additions. Series belong to the service, not to the route that counted first: a
+ * policy change binds the same ones again, and no counter ever goes back or away.
+ */
+export class CallMetrics {
+  readonly #options: CallMetricsOptions;
+  readonly #source: string;
+  readonly #bounds: Float64Array;
+  /** Time series per label set, as Prometheus counts: the bounds, +Inf, sum, count, and the total. */
+  readonly #cost: number;
+  readonly #services = new Map<string, ServiceSeries>();
+  readonly #destinations = new Map<string, string>();
+  readonly #series: Series[] = [];
+  #overflow: Series | undefined;
+  #overflowed = 0;
+
+  constructor(options: CallMetricsOptions) {
+    this.#options = options;
+    this.#source = labelText(sourceLabels(options.workload));
+    this.#bounds = Float64Array.from(options.buckets);
+    this.#cost = options.buckets.length + 4;
+  }
+
+  /** Time series exposed. */
+  get size(): number {
+    return this.#series.length * this.#cost;
+  }
+
+  /** Calls counted in the overflow series. */
+  get overflowed(): number {
+    return this.#overflowed;
+  }
+
+  route(info: RouteInfo): RouteObserver {
+    const { protocol } = info;
+    // TCP connections are none of these two metrics' calls.
+    if (protocol === 'tcp') return { ended: () => {} };
+    const service = this.#service(info);
+    if (service === undefined) return { ended: (_endpoint, _status, _grpc, _flags, ms) => this.#overflowing(ms) };
+    const { byEndpoint, nowhere } = service;
+    const isGrpc = protocol === 'grpc';
+    return {
+      ended: (endpoint, status, grpcStatus, flags, ms) => {
+        const slot = endpoint === undefined ? nowhere : (byEndpoint.get(endpoint) ?? this.#bind(service, endpoint));
+        const code = status <= 999 ? status : 0;
+        const grpc = grpcStatus <= LAST_GRPC_STATUS ? grpcStatus : GRPC_UNKNOWN;
+        // Without flags a small integer, which a Map finds fastest.
+        const key = (flags * 1024 + code) * 64 + (isGrpc || grpc >= 0 ? 32 : 0) + grpc + 1;
+        let series = slot.last;
+        if (series === undefined || slot.lastKey !== key) {
+          series = slot.byOutcome.get(key) ?? this.#first(service, slot, key, isGrpc || grpc >= 0 ? 'grpc' : 'http', code, grpc, flags);
+          if (series === undefined) return this.#overflowing(ms);
+          slot.lastKey = key;
+          slot.last = series;
+        }
+        this.#count(series, ms);
+      },
+    };
+  }
+
+  #count({ numbers }: Series, ms: number): void {
+    const bounds = this.#bounds;
+    let bucket = 0;
+    while (bucket < bounds.length && ms > bounds[bucket]!) bucket += 1;
+    numbers[bucket]! += 1;
+    numbers[bounds.length + 1]! += ms >= 0 ? ms : 0;
+  }
+
+  #overflowing(ms: number): void {
+    this.#overflowed += 1;
+    this.#count((this.#overflow ??= this.#create(labelText(overflowLabels))), ms);
+  }
+
+  /** undefined beyond the limit: each host called outside the mesh is a service. */
+  #service(info: RouteInfo): ServiceSeries | undefined {
+    const labels = labelText(serviceLabels(info));
+    let service = this.#services.get(labels);
+    if (service === undefined && this.#services.size < this.#options.maxSeries) {
+      const nowhere = newSlot(this.#destination(undefined));
+      service = { labels, slots: new Map([[nowhere.destination, nowhere]]), byEndpoint: new WeakMap(), nowhere };
+      this.#services.set(labels, service);
+    }
+    return service;
+  }
+
+  /** The slot of an endpoint object seen for the first time. */
+  #bind({ slots, byEndpoint }: ServiceSeries, endpoint: Endpoint): Slot {
+    const destination = this.#destination(endpoint);
+    let slot = slots.get(destination);
+    if (slot === undefined) slots.set(destination, (slot = newSlot(destination)));
+    byEndpoint.set(endpoint, slot);
+    return slot;
+  }
+
+  #destination(endpoint: Endpoint | undefined): string {
+    const { workload, trustDomain, maxSeries } = this.#options;
+    const text = labelText(destinationLabels(endpoint, workload, trustDomain));
+    const kept = this.#destinations.get(text);
+    if (kept !== undefined) return kept;
+    if (this.#destinations.size >= maxSeries) return OVERFLOWED;
+    this.#destinations.set(text, text);
+    return text;
+  }
+
+  /** The series of an outcome that happens for the first time; undefined beyond the limit. */
+  #first(
+    service: ServiceSeries,
+    slot: Slot,
+    key: number,
+    protocol: 'http' | 'grpc',
+    status: number,
+    grpcStatus: number,
+    flags: number,
+  ): Series | undefined {
+    if (slot.destination === OVERFLOWED || this.size + this.#cost > this.#options.maxSeries) return undefined;
+    const series = this.#create(`${slot.destination},${service.labels},${labelText(outcomeLabels(protocol, status, grpcStatus, flags))}`);
+    slot.byOutcome.set(key, series);
+    return series;
+  }
+
+  #create(labels: string): Series {
+    const series = { labels: `${this.#source},${labels}`, numbers: new Float64Array(this.#bounds.length + 2) };
+    this.#series.push(series);
+    return series;
+  }
+
+  /** '' before the first call. */
+  text(): string {
+    if (this.#series.length === 0) return '';
+    const { buckets } = this.#options;
+    const duration = 'istio_request_duration_milliseconds';
+    let requests = head('istio_requests_total', 'counter', 'Calls that ended, by who called whom and what came of it.');
+    let durations = head(duration, 'histogram', 'Milliseconds from the start of a call to the last byte of its answer.');
+    for (const { labels, numbers } of this.#series) {
+      let count = 0;
+      for (let bucket = 0; bucket <= buckets.length; bucket += 1) {
+        count += numbers[bucket]!;
+        durations += sample(`${duration}_bucket`, `${labels},le="${buckets[bucket] ?? '+Inf'}"`, count);
+      }
+      durations += sample(`${duration}_sum`, labels, numbers[buckets.length + 1]!);
+      durations += sample(`${duration}_count`, labels, count);
+      requests += sample('istio_requests_total', labels, count);
+    }
+    return requests + durations;
+  }
+}
+
+const newSlot = (destination: string): Slot => ({ destination, byOutcome: new Map(), lastKey: -1, last: undefined });

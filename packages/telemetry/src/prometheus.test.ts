@@ -1,0 +1,370 @@
+import type { Endpoint, RouteInfo } from '@inmesh/core';
+import { flagBit } from '@inmesh/core';
+import { fakeClock, type TestEndpoint, testEndpoint, testWorkload } from '@inmesh/core/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type IstioMetrics, istioMetrics, type IstioMetricsOptions } from './prometheus.ts';
+
+const workload = testWorkload({
+  name: 'web', namespace: 'shop', cluster: 'east', labels: { app: 'web', version: 'v7', 'service.istio.io/canonical-name': 'storefront' },
+}); // prettier-ignore
+
+const reviews: RouteInfo = {
+  cluster: 'outbound|80|v2|reviews.shop.svc.cluster.local',
+  service: 'reviews.shop.svc.cluster.local',
+  serviceName: 'reviews',
+  serviceNamespace: 'shop',
+  route: 'default',
+  protocol: 'http',
+};
+
+const endpoint = (address: string, fields: TestEndpoint = {}): Endpoint =>
+  testEndpoint(address, {
+    labels: { app: 'reviews', version: 'v2' },
+    workload: 'reviews-v2',
+    namespace: 'shop',
+    serviceAccount: 'reviews',
+    ...fields,
+  });
+
+const metrics = (options: Partial<IstioMetricsOptions> = {}): IstioMetrics => istioMetrics({ workload, ...options });
+
+interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** An independent reader of the text format: strict where Prometheus is, and it knows families. */
+function read(text: string): { samples: Sample[]; types: Map<string, string> } {
+  expect(text.endsWith('\n')).toBe(true);
+  const types = new Map<string, string>();
+  const helps = new Set<string>();
+  const samples: Sample[] = [];
+  const seen = new Set<string>();
+  for (const line of text.slice(0, -1).split('\n')) {
+    const comment = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$/.exec(line);
+    if (comment !== null) {
+      const [, word, name, rest] = comment as unknown as [string, string, string, string];
+      if (word === 'HELP') helps.add(name);
+      else {
+        expect(types.has(name), `a second TYPE of ${name}`).toBe(false);
+        expect(rest).toMatch(/^(counter|gauge|histogram)$/);
+        types.set(name, rest);
+      }
+      continue;
+    }
+    const parts = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\+Inf|-Inf|NaN|-?[0-9.e+-]+)$/s.exec(line);
+    expect(parts, line).not.toBeNull();
+    const [, name, inner = '', number] = parts as unknown as [string, string, string | undefined, string];
+    const labels: Record<string, string> = {};
+    let rest = inner;
+    while (rest !== '') {
+      const pair = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/.exec(rest);
+      expect(pair, rest).not.toBeNull();
+      const [whole, key, value] = pair as unknown as [string, string, string];
+      expect(labels[key], `label ${key} twice`).toBeUndefined();
+      labels[key] = value.replace(/\\(.)/g, (_, letter: string) => (letter === 'n' ? '\n' : letter));
+      rest = rest.slice(whole.length);
+    }
+    const family = types.has(name) ? name : name.replace(/_(bucket|sum|count)$/, '');
+    expect(helps.has(family) && types.has(family), `${name} has no HELP and TYPE before it`).toBe(true);
+    // A counter ends in _total, or promtool complains.
+    if (types.get(family) === 'counter') expect(name).toMatch(/_total$/);
+    const identity = `${name} ${JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
+    expect(seen.has(identity), `twice: ${identity}`).toBe(false);
+    seen.add(identity);
+    samples.push({ name, labels, value: Number(number.replace('Inf', 'Infinity')) });
+  }
+  return { samples, types };
+}
+
+const all = (from: IstioMetrics, name: string): Sample[] => read(from.text()).samples.filter((sample) => sample.name === name);
+const requests = (from: IstioMetrics): Sample[] => all(from, 'istio_requests_total');
+
+describe('istio_requests_total', () => {
+  it('has exactly the labels of Istio, with what is known of both sides', () => {
+    const observed = metrics();
+    observed.route(reviews).ended(endpoint('10.0.0.1:80'), 200, -1, 0, 12, 0, 0);
+    expect(requests(observed)).toEqual([
+      {
+        name: 'istio_requests_total',
+        value: 1,
+        labels: {
+          reporter: 'source',
+          source_workload: 'web',
+          source_canonical_service: 'storefront',
+          source_canonical_revision: 'v7',
+          source_workload_namespace: 'shop',
+          source_principal: 'unknown',
+          source_app: 'web',
+          source_version: 'v7',
+          source_cluster: 'east',
+          destination_workload: 'reviews-v2',
+          destination_workload_namespace: 'shop',
+          destination_principal: 'spiffe://cluster.local/ns/shop/sa/reviews',
+          destination_app: 'reviews',
+          destination_version: 'v2',
+          destination_service: 'reviews.shop.svc.cluster.local',
+          destination_canonical_service: 'reviews',
+          destination_canonical_revision: 'v2',
+          destination_service_name: 'reviews',
+          destination_service_namespace: 'shop',
+          destination_cluster: 'east',
+          request_protocol: 'http',
+          response_code: '200',
+          response_flags: '-',
+          connection_security_policy: 'unknown',
+        },
+      },
+    ]);
+  });
+
+  it('says unknown, and latest for revisions, where nothing is known; never an empty label', () => {
+    const observed = istioMetrics({ workload: testWorkload({ name: '', namespace: '', labels: {}, cluster: '' }) });
+    observed.route({ ...reviews, serviceName: '', serviceNamespace: '' }).ended(undefined, 503, -1, flagBit.UH, 1, 0, 0);
+    const [{ labels }] = requests(observed) as [Sample];
+    expect(labels).toMatchObject({
+      source_workload: 'unknown', source_canonical_service: 'unknown', source_canonical_revision: 'latest', source_cluster: 'Kubernetes',
+      destination_workload: 'unknown', destination_canonical_revision: 'latest', destination_principal: 'unknown', destination_cluster: 'unknown',
+      destination_service: 'reviews.shop.svc.cluster.local', destination_service_name: 'reviews', destination_service_namespace: 'unknown',
+      response_code: '503', response_flags: 'UH',
+    }); // prettier-ignore
+    expect(Object.values(labels)).not.toContain('');
+    expect(Object.keys(labels)).toHaveLength(24);
+  });
+
+  it('adds grpc_response_status, the 25th, and says grpc for whatever answers with one', () => {
+    const observed = metrics();
+    observed.route({ ...reviews, protocol: 'grpc' }).ended(undefined, 200, 14, 0, 1, 0, 0);
+    observed.route(reviews).ended(undefined, 200, 14, 0, 1, 0, 0);
+    observed.route({ ...reviews, protocol: 'grpc' }).ended(undefined, 0, -1, flagBit.DC, 1, 0, 0);
+    const [unavailable, cancelled] = requests(observed) as [Sample, Sample];
+    expect(unavailable).toMatchObject({ value: 2, labels: { request_protocol: 'grpc', grpc_response_status: '14' } });
+    expect(Object.keys(unavailable.labels)).toHaveLength(25);
+    expect(cancelled).toMatchObject({ value: 1, labels: { request_protocol: 'grpc', response_code: '0', response_flags: 'DC' } });
+    expect(cancelled.labels).not.toHaveProperty('grpc_response_status');
+  });
+
+  it('keeps each code and each set of flags apart, printed in the order of Envoy', () => {
+    const observed = metrics();
+    const route = observed.route(reviews);
+    const to = endpoint('10.0.0.1:80');
+    for (const status of [200, 503, 200, 404, 503]) route.ended(to, status, -1, 0, 1, 0, 0);
+    route.ended(to, 503, -1, flagBit.URX | flagBit.UF, 1, 0, 0);
+    route.ended(to, 200, -1, flagBit.DO, 1, 0, 0);
+    expect(requests(observed).map(({ labels, value }) => [labels['response_code'], labels['response_flags'], value])).toEqual([
+      ['200', '-', 2],
+      ['503', '-', 2],
+      ['404', '-', 1],
+      ['503', 'UF,URX', 1],
+      ['200', 'DO', 1],
+    ]);
+  });
+
+  it('counts endpoints of one workload together, and notices when an address becomes another workload', () => {
+    const observed = metrics();
+    const route = observed.route(reviews);
+    route.ended(endpoint('10.0.0.1:80'), 200, -1, 0, 1, 0, 0);
+    route.ended(endpoint('10.0.0.2:80'), 200, -1, 0, 1, 0, 0);
+    route.ended(endpoint('10.0.0.1:80', { workload: 'reviews-v3', labels: { version: 'v3' } }), 200, -1, 0, 1, 0, 0);
+    expect(requests(observed).map(({ labels, value }) => [labels['destination_workload'], value])).toEqual([
+      ['reviews-v2', 2],
+      ['reviews-v3', 1],
+    ]);
+  });
+
+  it('names traffic outside the mesh as Istio does', () => {
+    const observed = metrics();
+    for (const cluster of ['PassthroughCluster', 'BlackHoleCluster']) {
+      observed
+        .route({ ...reviews, cluster, service: 'example.com', serviceName: '', serviceNamespace: '' })
+        .ended(undefined, 200, -1, 0, 1, 0, 0);
+    }
+    expect(requests(observed).map(({ labels }) => [labels['destination_service'], labels['destination_service_name']])).toEqual([
+      ['example.com', 'PassthroughCluster'],
+      ['example.com', 'BlackHoleCluster'],
+    ]);
+  });
+
+  it('goes on counting after a policy change, whatever became of the route', () => {
+    const observed = metrics();
+    observed.route(reviews).ended(endpoint('10.0.0.1:80'), 200, -1, 0, 1, 0, 0);
+    observed
+      .route({ ...reviews, route: 'renamed', cluster: 'outbound|80||reviews.shop.svc.cluster.local' })
+      .ended(endpoint('10.0.0.1:80'), 200, -1, 0, 1, 0, 0);
+    observed.route({ ...reviews, service: 'ratings.shop.svc.cluster.local' });
+    expect(requests(observed).map(({ value }) => value)).toEqual([2]);
+  });
+
+  it('folds a grpc-status gRPC does not know into UNKNOWN, and mixes no two outcomes up', () => {
+    const observed = metrics();
+    const route = observed.route(reviews);
+    const outcome = fc.record({
+      status: fc.integer({ min: 0, max: 999 }),
+      grpc: fc.integer({ min: -1, max: 40 }),
+      flags: fc.integer({ min: 0, max: 2 ** 28 - 1 }),
+    });
+    const wanted = new Map<string, number>();
+    fc.assert(
+      fc.property(outcome, ({ status, grpc, flags }) => {
+        route.ended(undefined, status, grpc, flags, 1, 0, 0);
+        const key = `${status} ${grpc < 0 ? undefined : grpc > 16 ? 2 : grpc} ${flags}`;
+        wanted.set(key, (wanted.get(key) ?? 0) + 1);
+      }),
+    );
+    const found = requests(observed).map(({ labels, value }) => [
+      labels['response_code'],
+      labels['grpc_response_status'],
+      labels['response_flags'],
+      value,
+    ]);
+    const order = Object.keys(flagBit) as (keyof typeof flagBit)[];
+    const bits = (text: string): number => order.reduce((sum, flag) => sum + (text.split(',').includes(flag) ? flagBit[flag] : 0), 0);
+    expect(new Map(found.map(([status, grpc, flags, value]) => [`${status} ${grpc} ${bits(flags as string)}`, value]))).toEqual(wanted);
+  });
+
+  it('is not made of TCP connections', () => {
+    const observed = metrics();
+    observed.route({ ...reviews, protocol: 'tcp' }).ended(undefined, 0, -1, 0, 1, 0, 0);
+    expect(observed.text()).not.toContain('istio_requests_total');
+  });
+});
+
+describe('istio_request_duration_milliseconds', () => {
+  it('is a cumulative histogram over the bounds of Envoy', () => {
+    const observed = metrics();
+    const route = observed.route(reviews);
+    for (const ms of [0.2, 0.5, 0.6, 30, 30, 3_600_000, 3_600_001]) route.ended(undefined, 200, -1, 0, ms, 0, 0);
+    const { samples, types } = read(observed.text());
+    expect(types.get('istio_request_duration_milliseconds')).toBe('histogram');
+    const buckets = samples.filter(({ name }) => name === 'istio_request_duration_milliseconds_bucket');
+    expect(buckets.map(({ labels, value }) => [labels['le'], value])).toEqual([
+      ['0.5', 2], ['1', 3], ['5', 3], ['10', 3], ['25', 3], ['50', 5], ['100', 5], ['250', 5], ['500', 5], ['1000', 5], ['2500', 5], ['5000', 5], ['10000', 5],
+      ['30000', 5], ['60000', 5], ['300000', 5], ['600000', 5], ['1800000', 5], ['3600000', 6], ['+Inf', 7],
+    ]); // prettier-ignore
+    expect(all(observed, 'istio_request_duration_milliseconds_sum')[0]!.value).toBeCloseTo(7_200_062.3);
+    expect(all(observed, 'istio_request_duration_milliseconds_count')[0]!.value).toBe(7);
+  });
+
+  it('stays a number when a clock does not', () => {
+    const observed = metrics();
+    for (const ms of [Number.NaN, -5, 1]) observed.route(reviews).ended(undefined, 200, -1, 0, ms, 0, 0);
+    expect(all(observed, 'istio_request_duration_milliseconds_sum')[0]!.value).toBe(1);
+    expect(all(observed, 'istio_request_duration_milliseconds_count')[0]!.value).toBe(3);
+  });
+
+  it('takes other bounds, and refuses wrong ones by name', () => {
+    const observed = metrics({ buckets: [10, 300] });
+    observed.route(reviews).ended(undefined, 200, -1, 0, 299, 0, 0);
+    expect(all(observed, 'istio_request_duration_milliseconds_bucket').map(({ labels, value }) => [labels['le'], value])).toEqual([['10', 0], ['300', 1], ['+Inf', 1]]); // prettier-ignore
+    expect(() => metrics({ buckets: [10, 10] })).toThrow('buckets must be finite and ascending, found [10, 10]');
+    expect(() => metrics({ maxSeries: 0 })).toThrow('maxSeries must be above 0, found 0');
+  });
+});
+
+describe('the number of series', () => {
+  it('is bounded; calls beyond are counted as overflow, and none is lost', () => {
+    const observed = metrics({ maxSeries: 5 * 23 });
+    for (let host = 0; host < 50; host += 1) {
+      const route = observed.route({ ...reviews, cluster: 'PassthroughCluster', service: `host${host}.example.com`, serviceName: '' });
+      for (let call = 0; call < 3; call += 1) route.ended(undefined, 200, -1, 0, 1, 0, 0);
+    }
+    const found = requests(observed);
+    expect(found).toHaveLength(6);
+    expect(found.reduce((sum, { value }) => sum + value, 0)).toBe(150);
+    expect(found.at(-1)).toMatchObject({
+      value: 135,
+      labels: { destination_service: 'overflow', destination_workload: 'overflow', response_code: 'overflow', reporter: 'source' },
+    });
+    expect(all(observed, 'inmesh_metrics_overflow_total')[0]!.value).toBe(135);
+    expect(all(observed, 'inmesh_metrics_series')[0]!.value).toBe(6 * 23);
+  });
+
+  it('is bounded also in destinations and hosts, and what has a series keeps it', () => {
+    const observed = metrics({ maxSeries: 60 });
+    const first = observed.route(reviews);
+    first.ended(undefined, 200, -1, 0, 1, 0, 0);
+    for (let pod = 0; pod < 200; pod += 1) {
+      first.ended(endpoint(`10.0.0.${pod}:80`, { workload: `pod-${pod}` }), 200, -1, 0, 1, 0, 0);
+      observed.route({ ...reviews, service: `host-${pod}` }).ended(undefined, 200, -1, 0, 1, 0, 0);
+    }
+    first.ended(undefined, 200, -1, 0, 1, 0, 0);
+    const found = requests(observed);
+    expect(found[0]!.value).toBe(2);
+    expect(found.reduce((sum, { value }) => sum + value, 0)).toBe(402);
+  });
+});
+
+describe('events', () => {
+  const one = (from: IstioMetrics, name: string): [Readonly<Record<string, string>>, number][] =>
+    all(from, name).map(({ labels, value }) => [labels, value]);
+
+  it('count retries by reason, overflows by limit', () => {
+    const observed = metrics();
+    observed.event({ type: 'call.retried', cluster: 'c', attempt: 1, reason: 'status 503' });
+    observed.event({ type: 'call.retried', cluster: 'c', attempt: 2, reason: 'status 503' });
+    observed.event({ type: 'call.retried', cluster: 'c', attempt: 1, reason: 'getaddrinfo ENOTFOUND "x"\n' });
+    observed.event({ type: 'call.overflow', cluster: 'c', limit: 'pending' });
+    expect(one(observed, 'inmesh_retries_total')).toEqual([[{ cluster: 'c', reason: 'status 503' }, 2], [{ cluster: 'c', reason: 'other' }, 1]]); // prettier-ignore
+    expect(one(observed, 'inmesh_overflow_total')).toEqual([[{ cluster: 'c', limit: 'pending' }, 1]]);
+  });
+
+  it('count ejections, and who is out now', () => {
+    const observed = metrics();
+    const eject = (address: string): void => observed.event({ type: 'endpoint.ejected', cluster: 'c', address, reason: 'x', ms: 30_000 });
+    eject('a');
+    eject('b');
+    eject('b');
+    observed.event({ type: 'endpoint.returned', cluster: 'c', address: 'a' });
+    expect(one(observed, 'inmesh_ejections_total')).toEqual([[{ cluster: 'c' }, 3]]);
+    expect(one(observed, 'inmesh_ejections_active')).toEqual([[{ cluster: 'c' }, 1]]);
+    observed.event({ type: 'endpoint.returned', cluster: 'c', address: 'b' });
+    expect(one(observed, 'inmesh_ejections_active')).toEqual([[{ cluster: 'c' }, 0]]);
+  });
+
+  it('tell which policy is in force, since when, and how many were refused', () => {
+    const clock = fakeClock();
+    const observed = metrics({ clock });
+    expect(one(observed, 'inmesh_policy_rejected_total')).toEqual([[{}, 0]]);
+    expect(one(observed, 'inmesh_policy_age_seconds')).toEqual([]);
+    observed.event({ type: 'policy.applied', version: 'v1', ms: 3 });
+    observed.event({ type: 'policy.rejected', version: 'v2', reason: 'wrong' });
+    clock.advance(90_000);
+    observed.event({ type: 'policy.applied', version: 'v"3\\\n', ms: 3 });
+    clock.advance(1500);
+    expect(one(observed, 'inmesh_policy_info')).toEqual([[{ version: 'v"3\\\n' }, 1]]);
+    expect(one(observed, 'inmesh_policy_rejected_total')).toEqual([[{}, 1]]);
+    expect(one(observed, 'inmesh_policy_applied_total')).toEqual([[{}, 2]]);
+    expect(one(observed, 'inmesh_policy_age_seconds')).toEqual([[{}, 1.5]]);
+  });
+
+  it('tell how many endpoints a cluster has, how look-ups and the source are', () => {
+    const observed = metrics();
+    observed.event({ type: 'endpoints.changed', cluster: 'c', total: 3 });
+    observed.event({ type: 'endpoints.changed', cluster: 'c', total: 4 });
+    observed.event({ type: 'endpoints.failed', cluster: 'c', reason: 'ENOTFOUND' });
+    observed.event({ type: 'cluster.panic', cluster: 'c', active: true });
+    observed.event({ type: 'policy.source', state: 'failing', reason: '500' });
+    expect(one(observed, 'inmesh_endpoints')).toEqual([[{ cluster: 'c' }, 4]]);
+    expect(one(observed, 'inmesh_endpoint_failures_total')).toEqual([[{ cluster: 'c' }, 1]]);
+    expect(one(observed, 'inmesh_panic')).toEqual([[{ cluster: 'c' }, 1]]);
+    expect(one(observed, 'inmesh_policy_source_up')).toEqual([[{}, 0]]);
+  });
+});
+
+it('announces the build', () => {
+  expect(all(metrics({ version: '0.1.0' }), 'istio_build')).toEqual([
+    { name: 'istio_build', labels: { component: 'proxy', tag: '0.1.0' }, value: 1 },
+  ]);
+});
+
+it('writes whatever text stands in labels so that it can be read back', () => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 1, unit: 'grapheme' }), fc.string({ minLength: 1 }), (service, name) => {
+      const observed = metrics();
+      observed.route({ ...reviews, service }).ended(endpoint('a:1', { workload: name }), 200, -1, 0, 1, 0, 0);
+      expect(requests(observed)[0]!.labels).toMatchObject({ destination_service: service, destination_workload: name });
+    }),
+  );
+});
