@@ -1,1 +1,1 @@
-export {};
+export { type Admin, type AdminOptions, type ExplainQuery, startAdmin } from './admin.ts';
