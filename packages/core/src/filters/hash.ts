@@ -62,7 +62,7 @@ function compileKey(key: HashKey, runtime: Runtime): (exchange: Exchange) => big
 }
 
 /** Value of a cookie, quotes taken off; an empty one counts as none. */
-function cookieValue(headers: readonly string[], name: string): string | undefined {
+export function cookieValue(headers: readonly string[], name: string): string | undefined {
   for (const header of headers) {
     for (const pair of header.split(';')) {
       const equals = pair.indexOf('=');
