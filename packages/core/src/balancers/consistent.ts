@@ -22,9 +22,16 @@ export interface Shares {
 /** Time a table may take at once; a bigger one becomes a Building. */
 const AT_ONCE_MS = 3;
 
+/** The table in use, and what it was made of. */
 interface Memory {
   last:
-    | { readonly size: string; readonly endpoints: readonly EndpointState[]; readonly weights: Float64Array; readonly picker: Picker }
+    | {
+        readonly size: string;
+        readonly given: readonly EndpointState[];
+        readonly endpoints: readonly EndpointState[];
+        readonly weights: Float64Array;
+        readonly picker: Picker;
+      }
     | undefined;
 }
 
@@ -37,26 +44,30 @@ export function consistentPicker(
   name: string,
   size: string,
   weightOf: (state: EndpointState) => number,
-  unsorted: readonly EndpointState[],
+  given: readonly EndpointState[],
   runtime: Runtime,
   build: (members: Shares) => Generator<void, Table>,
 ): Picker | Building {
-  // Whoever lists the endpoints, in whatever order: every client of a service shall build the same table.
-  const endpoints = unsorted.toSorted((left, right) => (left.endpoint.address < right.endpoint.address ? -1 : 1));
-  const { weights } = weigh(endpoints, weightOf);
   const memory = runtime.lease<Memory>(name, () => ({ last: undefined }));
-  const { last } = memory;
-  if (last !== undefined && last.size === size && same(last.endpoints, endpoints) && same(last.weights, weights)) return last.picker;
-
   function* work(): Generator<void, Picker> {
+    // Whoever lists the endpoints, in whatever order: every client of a service shall build the same table.
+    const { last } = memory;
+    const endpoints = last !== undefined && same(last.given, given) ? last.endpoints : given.toSorted(byAddress);
+    const { weights } = weigh(endpoints, weightOf);
+    if (last !== undefined && last.size === size && same(last.endpoints, endpoints) && same(last.weights, weights)) return last.picker;
+    yield;
     let total = 0;
     for (const weight of weights) total += weight;
     const picker = pickerOf(yield* build({ endpoints, shares: weights.map((weight) => weight / total) }), runtime.random);
-    memory.last = { size, endpoints, weights, picker };
+    memory.last = { size, given, endpoints, weights, picker };
     return picker;
   }
   const slices = building(runtime.clock, work());
   return slices.step(AT_ONCE_MS) ?? slices;
+}
+
+function byAddress(left: EndpointState, right: EndpointState): number {
+  return left.endpoint.address < right.endpoint.address ? -1 : 1;
 }
 
 function pickerOf(table: Table, random: () => number): Picker {

@@ -12,29 +12,36 @@ interface Settings {
   readonly penaltyMs: number;
 }
 
-/** However long ago an endpoint was called, its cost stays above 0, so that calls in flight still count. */
-const LEAST_COST = 0.001;
+/** Costs are compared as logarithms, so none may be 0. */
+const LEAST_MS = 0.001;
 
 /**
  * Latency as felt lately: a slower answer counts in full at once, faster ones bring it down with time (Finagle's
  * PeakEwma). A failure counts as slow (Linkerd's load biaser), so that an endpoint failing fast attracts nobody.
+ * While nothing is heard the cost decays, so that a slow endpoint is tried again.
  */
 export class PeakEwma implements LatencyRecord {
-  /** Renewed with the policy; what was learned stays. */
-  settings: Settings;
+  #settings: Settings;
   #cost: number;
   #at: number;
   #observed = false;
+  /**
+   * ln(cost) + at / decay. Of two endpoints the one with the lower level is the cheaper at every later moment, for
+   * decay takes the same share from both: comparing needs neither the clock nor an exponential.
+   */
+  level = 0;
 
   constructor(settings: Settings, now: number) {
-    this.settings = settings;
-    this.#cost = settings.defaultRttMs;
+    this.#settings = settings;
+    this.#cost = Math.max(settings.defaultRttMs, LEAST_MS);
     this.#at = now;
+    this.#relevel();
   }
 
   record(rttMs: number, failed: boolean, now: number): void {
-    const { penaltyMs, decayMs } = this.settings;
-    const felt = failed ? Math.max(rttMs, penaltyMs) : rttMs;
+    const { penaltyMs, decayMs } = this.#settings;
+    const felt = Math.max(failed ? Math.max(rttMs, penaltyMs) : rttMs, LEAST_MS);
+    // The default was a guess: the first answer replaces it, as a slower one replaces what is known.
     if (felt > this.#cost || !this.#observed) this.#cost = felt;
     else {
       const kept = Math.exp((this.#at - now) / decayMs);
@@ -42,19 +49,34 @@ export class PeakEwma implements LatencyRecord {
     }
     this.#at = now;
     this.#observed = true;
+    this.#relevel();
   }
 
-  /** Milliseconds at `now`: decays while nothing is heard, so that a slow one is tried again. Reading changes nothing. */
+  /** Milliseconds at `now`. Reading changes nothing. */
   cost(now: number): number {
-    return Math.max(LEAST_COST, this.#cost * Math.exp((this.#at - now) / this.settings.decayMs));
+    return this.#cost * Math.exp((this.#at - now) / this.#settings.decayMs);
+  }
+
+  /** A new policy holds from now on; what was learned stays. */
+  tune(settings: Settings): void {
+    this.#settings = settings;
+    this.#relevel();
+  }
+
+  #relevel(): void {
+    this.level = Math.log(this.#cost) + this.#at / this.#settings.decayMs;
   }
 }
 
-/** The record of an endpoint: kept if it has one, with the settings of now. */
+/** The record of an endpoint: the one it has, or its first. */
 function recordOf(state: EndpointState, settings: Settings, now: number): PeakEwma {
-  if (state.latency instanceof PeakEwma) state.latency.settings = settings;
-  else state.latency = new PeakEwma(settings, now);
-  return state.latency as PeakEwma;
+  if (state.latency instanceof PeakEwma) {
+    state.latency.tune(settings);
+    return state.latency;
+  }
+  const record = new PeakEwma(settings, now);
+  state.latency = record;
+  return record;
 }
 
 /**
@@ -76,10 +98,9 @@ export const peakEwma: BalancerKind<BalancerConfig<'peakEwma'>> = {
           const first = Math.floor(random() * length);
           let second = Math.floor(random() * (length - 1));
           if (second >= first) second += 1;
-          const at = clock.now();
           const one = endpoints[first]!;
           const two = endpoints[second]!;
-          return records[second]!.cost(at) * (two.active + 1) < records[first]!.cost(at) * (one.active + 1) ? two : one;
+          return records[second]!.level + Math.log(two.active + 1) < records[first]!.level + Math.log(one.active + 1) ? two : one;
         },
       };
     }
@@ -89,19 +110,16 @@ export const peakEwma: BalancerKind<BalancerConfig<'peakEwma'>> = {
     for (const weight of weights) total += weight;
     // Calls in flight count by capacity; idle ones are equals, as their weights decided how often they are drawn.
     const perCall = weights.map((weight) => total / length / weight);
+    const load = (index: number, active: number): number => records[index]!.level + Math.log(active * perCall[index]! + 1);
     return {
       pick: () => {
         const first = draw();
         let second = draw();
         for (let redraw = 0; second === first && redraw < 3; redraw += 1) second = draw();
         if (second === first) second = first + 1 < length ? first + 1 : 0;
-        const at = clock.now();
         const one = endpoints[first]!;
         const two = endpoints[second]!;
-        return records[second]!.cost(at) * (two.active * perCall[second]! + 1) <
-          records[first]!.cost(at) * (one.active * perCall[first]! + 1)
-          ? two
-          : one;
+        return load(second, two.active) < load(first, one.active) ? two : one;
       },
     };
   },

@@ -3,8 +3,8 @@ import type { BalancerKind } from '../kind.ts';
 import type { BalancerConfig } from './balancer.ts';
 import { consistentPicker, type Shares, type Table } from './consistent.ts';
 
-/** Points hashed or moved between two looks at the clock. */
-const SLICE = 2048;
+/** Points hashed or moved between two looks at the clock. Few, for the first touch of a page of a big table costs much more than the point. */
+const SLICE = 512;
 
 /**
  * Consistent hashing on a ring: every endpoint owns points in proportion to its weight, a key belongs to the next point.
@@ -22,7 +22,7 @@ function* fill({ endpoints, shares }: Shares, minimum: number, maximum: number, 
   let least = 1;
   for (const share of shares) least = Math.min(least, share);
   // The lightest endpoint gets a whole number of points, as long as the ring does not outgrow its maximum.
-  const scale = Math.min(Math.ceil(least * minimum) / least, maximum);
+  const scale = Math.min(Math.ceil(least * Math.max(1, minimum)) / least, maximum);
 
   // Hashes are kept as two halves: comparing 64-bit integers as BigInt would allocate.
   const capacity = Math.ceil(scale) + 1;
@@ -46,39 +46,42 @@ function* fill({ endpoints, shares }: Shares, minimum: number, maximum: number, 
     }
   }
 
-  // Sorted by buckets of the leading bits, about one point each: sorting can be sliced, and looking up is one step.
+  // Sorted by buckets of the leading bits, about one point each: sorting can be sliced, and a look-up is one step.
   const bits = Math.max(1, Math.ceil(Math.log2(points)));
   const shift = 32 - bits;
-  const starts = new Uint32Array(2 ** bits + 1);
+  // First counts, then where the next point of bucket b − 1 goes, in the end where bucket b starts.
+  const starts = new Uint32Array(2 ** bits + 2);
+  yield;
   for (let at = 0; at < points; at += 1) {
-    starts[(rawHigh[at]! >>> shift) + 1]! += 1;
-    if (at % (SLICE * 16) === 0) yield;
+    starts[(rawHigh[at]! >>> shift) + 2]! += 1;
+    if (at % SLICE === 0) yield;
   }
   for (let bucket = 1; bucket < starts.length; bucket += 1) {
     starts[bucket]! += starts[bucket - 1]!;
-    if (bucket % (SLICE * 16) === 0) yield;
+    if (bucket % SLICE === 0) yield;
   }
   const high = new Uint32Array(points);
+  yield;
   const low = new Uint32Array(points);
+  yield;
   const owner = new Uint32Array(points);
-  const used = new Uint32Array(starts.length);
   for (let at = 0; at < points; at += 1) {
-    const bucket = rawHigh[at]! >>> shift;
-    let place = starts[bucket]! + used[bucket]!;
-    used[bucket]! += 1;
-    while (
-      place > starts[bucket]! &&
-      (high[place - 1]! > rawHigh[at]! || (high[place - 1] === rawHigh[at] && low[place - 1]! > rawLow[at]!))
-    ) {
+    if (at % SLICE === 0) yield;
+    const keyHigh = rawHigh[at]!;
+    const keyLow = rawLow[at]!;
+    const bucket = (keyHigh >>> shift) + 1;
+    let place = starts[bucket]!;
+    starts[bucket]! += 1;
+    // Left of the bucket are smaller points, or none yet, which read 0.
+    while (place > 0 && (high[place - 1]! > keyHigh || (high[place - 1] === keyHigh && low[place - 1]! > keyLow))) {
       high[place] = high[place - 1]!;
       low[place] = low[place - 1]!;
       owner[place] = owner[place - 1]!;
       place -= 1;
     }
-    high[place] = rawHigh[at]!;
-    low[place] = rawLow[at]!;
+    high[place] = keyHigh;
+    low[place] = keyLow;
     owner[place] = rawOwner[at]!;
-    if (at % (SLICE * 4) === 0) yield;
   }
 
   return {
