@@ -1,1 +1,1 @@
-export {};
+export * from './dns/index.ts';
