@@ -185,7 +185,7 @@ class Polling {
       const answer = await this.#exchange(url, all);
       const { location } = answer.message.headers;
       if (answer.status < 300 || answer.status === 304 || location === undefined) return judge(answer);
-      const next = URL.canParse(location, url) ? new URL(location, url) : undefined;
+      const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
       // Our headers hold credentials; another origin must not get them.
       if (next?.origin !== url.origin)
         throw new Unusable(
