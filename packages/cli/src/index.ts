@@ -1,1 +1,5 @@
-export {};
+export { Exit } from './exit.ts';
+export { type ExplainArgs, explain } from './explain.ts';
+export type { Io, Sink } from './io.ts';
+export { run } from './program.ts';
+export { validate, type ValidateArgs } from './validate.ts';

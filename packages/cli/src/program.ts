@@ -1,0 +1,148 @@
+import { readFileSync } from 'node:fs';
+import type { Locality } from '@inmesh/policy';
+import { Command, CommanderError, Option } from 'commander';
+import { type Caller, caller, type Header, header, label, method, path, place, port } from './arguments.ts';
+import { Exit } from './exit.ts';
+import type { Io } from './io.ts';
+import { type Paint, paintFor } from './output/paint.ts';
+
+/** The `inmesh` command: reads the command line, runs what it names, tells how it ended. Never throws. */
+export async function run(argv: readonly string[], io: Io): Promise<Exit> {
+  let exit: Exit = Exit.OK;
+  const program = createProgram(io, (code) => (exit = code));
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return exit;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? Exit.OK : Exit.USAGE;
+    io.stderr.write(`inmesh: this is a fault of inmesh itself, please report it\n${(error as Error).stack ?? String(error)}\n`);
+    return Exit.INTERNAL;
+  }
+}
+
+const EXIT_CODES = `Exit codes:
+   0  done; for validate: no errors
+  64  the command line cannot be understood
+  65  the policy cannot be read
+  79  the policy has errors`;
+
+/** Wiring only: what the commands are called, what they take, and where the work is done. */
+function createProgram(io: Io, end: (exit: Exit) => void): Command {
+  const program = new Command('inmesh')
+    .description('Checks policies written as Istio and Gateway API resources, and explains what they make of a request.')
+    .version(version(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .addHelpText('after', `\n${EXIT_CODES}`)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'inmesh: ')),
+      getOutHasColors: () => true,
+      getErrHasColors: () => true,
+      getOutHelpWidth: () => Math.min(io.columns, 110),
+      getErrHelpWidth: () => Math.min(io.columns, 110),
+    })
+    .configureHelp(styled(paintFor(io, 'stdout')));
+
+  subcommand(program, 'validate')
+    .summary('check a policy')
+    .usage('-f PATH [options]')
+    .description('Checks a policy: every problem at once, each with its place and a remedy.')
+    .allowExcessArguments()
+    .addOption(files())
+    .addOption(output())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  inmesh validate -f policy/
+  inmesh validate -f mesh.yaml -f reviews.yaml -o json
+  helm template shop | inmesh validate -f -
+
+${EXIT_CODES}`,
+    )
+    .action(async (options: ValidateOptions, command: Command) => {
+      const [stray] = command.args;
+      if (stray !== undefined) command.error(`inmesh: "${stray}" is not an option; name files as in: inmesh validate -f ${stray}`);
+      need(command, '-f PATH', options.file);
+      const { validate } = await import('./validate.ts');
+      end(await validate({ files: options.file, output: options.output }, io));
+    });
+
+  subcommand(program, 'explain')
+    .summary('tell what becomes of a request, and why')
+    .usage('-f PATH --from NAMESPACE/WORKLOAD [options] METHOD URL')
+    .description(
+      'Tells what would become of a request, and why: the rule that matches, where the call goes, timeout, retries, faults. Sends nothing.',
+    )
+    .addOption(files())
+    .addOption(new Option('--from <namespace/workload>', 'who asks').argParser(caller))
+    .addOption(new Option('--label <key=value>', 'a label of the asking workload (repeatable)').argParser(label))
+    .addOption(new Option('--locality <region/zone/subzone>', 'where the asking workload runs').argParser(place))
+    .addOption(new Option('--port <number>', "the port addressed, where it is not the URL's").argParser(port))
+    .addOption(new Option('-H, --header <header>', "a request header, 'name: value' (repeatable)").argParser(header))
+    .addOption(output())
+    .argument('<method>', 'GET, POST, …', method)
+    .argument('[url]', 'the whole URL, as in http://reviews:9080/ratings/7')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  inmesh explain -f policy/ --from default/storefront GET http://reviews:9080/ratings/7
+  inmesh explain -f policy/ --from default/storefront --label version=v2 -H 'end-user: jason' GET http://reviews:9080/
+  inmesh explain -f policy/ --from default/storefront -o json POST https://api.example.com/orders | jq .decision
+
+${EXIT_CODES}`,
+    )
+    .action(async (verb: string, url: string | undefined, options: ExplainOptions, command: Command) => {
+      const { file, from, label: labels = {}, locality, port: addressed, header: headers = [], output: format } = options;
+      need(command, 'METHOD URL', url);
+      need(command, '-f PATH', file);
+      need(command, '--from NAMESPACE/WORKLOAD', from);
+      const { explain } = await import('./explain.ts');
+      end(await explain({ files: file, from, labels, locality, port: addressed, method: verb, url, headers, output: format }, io));
+    });
+  return program;
+}
+
+interface ValidateOptions {
+  readonly file?: readonly string[];
+  readonly output: 'text' | 'json';
+}
+
+interface ExplainOptions extends ValidateOptions {
+  readonly from?: Caller;
+  readonly label?: Readonly<Record<string, string>>;
+  readonly locality?: Locality;
+  readonly port?: number;
+  readonly header?: readonly Header[];
+}
+
+/** Asked here and not of commander, which would complain of what is missing before it told of a mistyped option. */
+function need<T>(command: Command, what: string, value: T | undefined): asserts value is T {
+  if (value === undefined) command.error(`inmesh: ${command.name()} needs ${what}`);
+}
+
+/** Options may stand anywhere; a wrong command line points to the help of the command it names. */
+const subcommand = (program: Command, name: string): Command =>
+  program.command(name).helpOption('-h, --help', 'print this help').showHelpAfterError(`run "inmesh ${name} --help" for what it takes`);
+
+const files = (): Option => new Option('-f, --file <path>', 'a file, a folder, or - for standard input (repeatable)').argParser(path);
+
+const output = (): Option => new Option('-o, --output <format>', 'for people or for programs').choices(['text', 'json']).default('text');
+
+const styled = (paint: Paint) => ({
+  subcommandTerm: (command: Command): string => command.name(),
+  styleTitle: (text: string): string => paint('bold', text),
+  styleCommandText: (text: string): string => paint('cyan', text),
+  styleSubcommandText: (text: string): string => paint('cyan', text),
+  styleOptionText: (text: string): string => paint('cyan', text),
+  styleArgumentText: (text: string): string => paint('cyan', text),
+});
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+  return manifest.version;
+}
