@@ -96,6 +96,8 @@ export interface EndpointSpec {
   readonly node: string;
   /** `draining` takes no new calls while another is healthy, `unhealthy` never does (save in panic). */
   readonly health: 'healthy' | 'draining' | 'unhealthy';
+  /** Pod of a headless service: a call whose host is `hostname.` and a name of the service is for this endpoint alone. */
+  readonly hostname?: string;
 }
 
 /** One name (with its aliases) on one port: the unit a call is looked up in. */
@@ -357,7 +359,7 @@ export interface ClientTls {
   readonly clientCertificate: string | null;
   readonly privateKey: string | null;
   readonly caCertificates: string | null;
-  /** Inline PEM of trusted roots (from a ConfigMap of a BackendTLSPolicy); null = file or system. */
+  /** Inline PEM of trusted roots (from a ConfigMap of a BackendTLSPolicy); '' trusts nobody; null = file or system. */
   readonly caPem: string | null;
   readonly caCrl: string | null;
   readonly credentialName: string | null;
