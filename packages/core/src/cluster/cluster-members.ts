@@ -22,17 +22,12 @@ export class Members {
     return this.#list;
   }
 
-  /** States still held, departed ones included. */
-  get held(): number {
-    return this.#states.size;
-  }
-
   /** Endpoints of the service, before the subset's labels are applied. */
   get known(): number {
     return this.#source.length;
   }
 
-  /** A complete list. True if it says anything new that matters to choosing. */
+  /** A complete list, in any order. True if it says anything new that matters to choosing. */
   update(endpoints: readonly Endpoint[], labels: Readonly<Record<string, string>>, now: number): boolean {
     if (endpoints === this.#source && same(labels, this.#labels)) return false;
     this.#source = endpoints;
@@ -41,24 +36,27 @@ export class Members {
     for (const state of old) state.gone = true;
     const list: EndpointState[] = [];
     let changed = false;
+    let position = 0;
     for (const endpoint of endpoints) {
       if (!selects(labels, endpoint)) continue;
-      const state = this.#states.get(endpoint.address);
+      const { address } = endpoint;
+      // Most lists are the last one with an entry more or less: whoever stands at its old place need not be looked up.
+      if (old[position]?.endpoint.address !== address && old[position + 1]?.endpoint.address === address) position += 1;
+      const state = old[position]?.endpoint.address === address ? old[position] : this.#states.get(address);
       if (state === undefined) {
         const joined = new EndpointState(endpoint, now);
-        this.#states.set(endpoint.address, joined);
+        this.#states.set(address, joined);
         list.push(joined);
         changed = true;
       } else if (state.gone) {
         // Two entries with one address are one endpoint: the first counts, as the next no longer finds it gone.
         state.gone = false;
+        if (state === old[position]) position += 1;
         if (state.endpoint !== endpoint) {
           if (!changed && differs(state.endpoint, endpoint)) changed = true;
           if (endpoint.health === 'healthy' && state.endpoint.health !== 'healthy') state.since = now;
           state.endpoint = endpoint;
         }
-        // The order matters too: some balancers draw by index.
-        if (old[list.length] !== state) changed = true;
         list.push(state);
       }
     }

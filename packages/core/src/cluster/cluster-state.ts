@@ -36,9 +36,6 @@ const SLICE_MS = 10;
 /** Picks beyond the first to find an endpoint with a free connection, before all are looked through. */
 const REPICKS = 4;
 
-/** Slow start moves weights this many times over its window, but not more often than every 50 ms and not less than every second. */
-const SLOW_START_STEPS = 20;
-
 const NOBODY: Picker = { pick: () => undefined };
 
 /** gRPC statuses (in the headers) that count as failures for balancing, as in Linkerd's load biaser. */
@@ -64,8 +61,6 @@ export class ClusterState implements Learner {
   #buildTimer: Timer | undefined = undefined;
   /** The picker in use does not know all that has changed. */
   #dirty = false;
-  /** Monotonic moment at which slow start wants other weights. */
-  #warmAt = Infinity;
   #subscription: Closeable | undefined = undefined;
   #active = 0;
   /** Bounds of the newest policy, Infinity where there is none. */
@@ -132,7 +127,7 @@ export class ClusterState implements Learner {
   /** The bottom of the stack: chooses an endpoint and makes the attempt, or waits for either, or refuses. `policy`: the calling snapshot's. */
   place<T>(exchange: Exchange, transport: Transport<T>, policy: ClusterPolicy): Promise<Reply<T>> {
     const now = this.#config.runtime.clock.now();
-    if (this.#dirty || now >= this.#warmAt) this.#refresh(now);
+    if (this.#dirty) this.#refresh();
     if (this.#picker === undefined) return this.#arrive(exchange, transport, policy, now);
     if (this.#active >= this.#maxRequests) throw this.#overflow('requests', this.#maxRequests);
     if (this.#line.size === 0) {
@@ -219,16 +214,6 @@ export class ClusterState implements Learner {
     return { endpoint, health: endpoint.health, active, ejected, ejectedUntil, ejections, priority };
   }
 
-  /** States held and calls counted: all zero once nothing is under way and the lists are empty. For leak tests. */
-  get held(): { readonly states: number; readonly active: number; readonly waiting: number; readonly retries: number } {
-    return {
-      states: this.#members.held,
-      active: this.#active,
-      waiting: this.#line.size + this.#arrivals.size,
-      retries: this.#budget.retries,
-    };
-  }
-
   close(): void {
     this.#closed = true;
     this.#subscription?.close();
@@ -297,7 +282,7 @@ export class ClusterState implements Learner {
   #arrive<T>(exchange: Exchange, transport: Transport<T>, policy: ClusterPolicy, now: number): Promise<Reply<T>> {
     if (this.#closed) throw new MeshError('CLOSED', `"${this.#label()}" was called after the mesh was closed`);
     this.start();
-    this.#refresh(now);
+    this.#refresh();
     if (this.#picker !== undefined) return this.place(exchange, transport, policy);
     if (!this.#expected()) throw this.#unknown();
     const { connectTimeoutMs } = policy.connection;
@@ -339,9 +324,8 @@ export class ClusterState implements Learner {
   }
 
   /** Makes the picker say what is true now, or begins to. */
-  #refresh(now: number): void {
+  #refresh(): void {
     const { policy, workload, runtime } = this.#config;
-    this.#warmAt = Infinity;
     if (this.#dialled !== undefined) {
       this.#swap(this.#dialled);
       return;
@@ -360,10 +344,6 @@ export class ClusterState implements Learner {
     else {
       this.#building = built;
       this.#buildOn();
-    }
-    const { slowStart } = policy;
-    if (slowStart !== null && list.some((state) => now - state.since < slowStart.windowMs)) {
-      this.#warmAt = now + Math.min(1000, Math.max(50, slowStart.windowMs / SLOW_START_STEPS));
     }
   }
 
@@ -400,8 +380,7 @@ export class ClusterState implements Learner {
   #drain(): void {
     this.#draining = false;
     if (this.#closed) return;
-    const now = this.#config.runtime.clock.now();
-    if (this.#dirty) this.#refresh(now);
+    if (this.#dirty) this.#refresh();
     while (this.#arrivals.size > 0 && (this.#picker !== undefined || !this.#expected())) this.#arrivals.shift()!.serve();
     for (let next = this.#line.first; next !== undefined; next = this.#line.first) {
       const outcome = this.#turn(next.exchange);
@@ -415,9 +394,10 @@ export class ClusterState implements Learner {
   /** What the first in line gets: an endpoint picked only now, a refusal, or undefined: nothing yet. */
   #turn(exchange: Exchange): EndpointState | MeshError | undefined {
     if (this.#picker === undefined) return this.#expected() ? undefined : this.#unknown();
-    if (this.#active >= this.#maxRequests) return this.#overflow('requests', this.#maxRequests);
     try {
-      return this.#choose(exchange, this.#picker);
+      const state = this.#choose(exchange, this.#picker);
+      if (state !== undefined && this.#active >= this.#maxRequests) return this.#overflow('requests', this.#maxRequests);
+      return state;
     } catch (error) {
       if (MeshError.is(error)) return error;
       throw error;

@@ -170,6 +170,17 @@ describe('a call', () => {
   });
 });
 
+test('an attempt that ends twice is counted once', () => {
+  const { call, transport, cluster } = setting();
+  call();
+  call();
+  const { placement } = transport.attempts[0]!;
+  placement.ended(undefined);
+  placement.ended(undefined);
+  placement.responded(500, -1);
+  expect(cluster.view().active).toBe(1);
+});
+
 describe('nobody there', () => {
   const message = async (given: Given): Promise<string> => {
     const { call } = setting(given);
@@ -591,6 +602,22 @@ describe('learning', () => {
     expect(transport.addresses.filter((address) => address === '10.0.0.1:8080').length).toBeLessThan(5);
   });
 
+  test('callers who leave are no mark against the balancer’s choice', () => {
+    const { call, transport, clock } = setting({
+      policy: { loadBalancer: { kind: 'peakEwma', decayMs: 10_000, defaultRttMs: 30, penaltyMs: 5000 } },
+      hosts: ['10.0.0.1', '10.0.0.2'],
+    });
+    for (let round = 0; round < 50; round += 1) {
+      call();
+      if (transport.latest.address === '10.0.0.1:8080') transport.latest.fail(new MeshError('CANCELLED', 'bye'));
+      else {
+        clock.advance(60);
+        transport.latest.reply();
+      }
+    }
+    expect(transport.addresses.filter((address) => address === '10.0.0.1:8080').length).toBeGreaterThan(10);
+  });
+
   test('with slow start a newcomer gets its share little by little', () => {
     const { call, transport, clock, registry } = setting({
       policy: { resolution: 'dns', slowStart: { windowMs: 100_000, minPercent: 10, aggression: 1 } },
@@ -688,6 +715,25 @@ describe('a policy change', () => {
     expect(transport.addresses).toEqual(['10.0.0.1:8080', 'else.where:80', '10.0.0.1:8080']);
   });
 
+  test('holds for calls that wait: refused if there are too many by then, served if there is more room', async () => {
+    const { call, transport, deploy, settle } = setting({ policy: { limits: { ...limits, connections: 2 } } });
+    const calls = [call(), call(), call()];
+    deploy({ policy: { limits: { ...limits, connections: 2, requests: 1 } } });
+    await settle();
+    expect(calls[2]!.outcome).toEqual({});
+    transport.attempts[0]!.reply();
+    await settle();
+    expect(calls[2]!.outcome.error!.code).toBe('OVERFLOW');
+
+    const wide = setting({ connectionsPerEndpoint: 1 });
+    wide.call();
+    wide.call();
+    await wide.settle();
+    wide.deploy({ connectionsPerEndpoint: 2 });
+    await wide.settle();
+    expect(wide.transport.attempts).toHaveLength(2);
+  });
+
   test('keeps retries under way counted', () => {
     const { cluster, deploy } = setting({ policy: { limits: { ...limits, retries: 2 } } });
     cluster.tryRetry();
@@ -713,6 +759,22 @@ describe('endpoints', () => {
     expect(cluster.view().endpoints.find(({ endpoint }) => endpoint.address === address)!.active).toBe(1);
     transport.latest.reply();
     expect(cluster.view().endpoints.map(({ active }) => active)).toEqual([0, 0]);
+  });
+
+  test('that left for good are forgotten with their last attempt', () => {
+    const { call, registry, transport, cluster } = setting({ policy: { resolution: 'dns', outlier: testOutlier({ consecutive5xx: 1 }) } });
+    const both = ['10.0.0.1:80', '10.0.0.2:80'];
+    cluster.start();
+    registry.say(bound(...both));
+    call();
+    const [held] = transport.addresses;
+    const seen = (): number => cluster.view().endpoints.find(({ endpoint }) => endpoint.address === held)!.ejections;
+    transport.latest.placement.responded(500, -1);
+    expect(seen()).toBe(1);
+    registry.say(bound(...both.filter((address) => address !== held)));
+    transport.latest.placement.ended(undefined);
+    registry.say(bound(...both));
+    expect(seen()).toBe(0);
   });
 
   test('named twice are one', () => {
@@ -771,8 +833,12 @@ describe('big tables', () => {
     for (let key = 0n; key < 1000n; key += 1n) call({ hashKey: key * 7919n });
     expect(cluster.view()).toMatchObject({ building: true, active: 1000, waiting: 0 });
     expect(transport.addresses.slice(1)).not.toContain('10.1.0.0:80');
+    registry.say(list(2)); // while the table for the last change is not done yet
     while (cluster.view().building) await settle();
-    expect(cluster.view().endpoints).toHaveLength(100);
+    const before = transport.attempts.length;
+    for (let key = 0n; key < 2000n; key += 1n) call({ hashKey: key * 7919n });
+    expect(new Set(transport.addresses.slice(before)).size).toBe(100);
+    expect(transport.addresses.slice(before)).toContain('10.1.0.101:80');
   });
 });
 
@@ -790,6 +856,17 @@ describe('the end', () => {
     expect(clock.pending).toBe(1); // the sweep
     close();
     expect([registry.closed, clock.pending, book.size, closed]).toEqual([1, 0, 0, 1]);
+  });
+
+  test('a subset that is gone no longer listens to the feed it shared', () => {
+    const { call, registry, deploy, events } = setting({ policy: { resolution: 'dns', name: 'outbound|80|v1|reviews' } });
+    call();
+    registry.say(bound('10.0.0.1:80'));
+    deploy({ policy: { resolution: 'dns', name: 'outbound|80|v2|reviews' } }).start();
+    events.length = 0;
+    registry.say(bound('10.0.0.2:80'));
+    expect(registry).toMatchObject({ watches: 1, closed: 0 });
+    expect(events).toEqual([{ type: 'endpoints.changed', cluster: 'outbound|80|v2|reviews', total: 1 }]);
   });
 
   test('refuses who still waits', async () => {
