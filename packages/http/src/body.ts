@@ -4,7 +4,9 @@ export const DEFAULT_REPLAY_BYTES = 64 * 1024;
 /** What undici accepts as a body. Strings, bytes, Blob and FormData can be sent as often as needed; iterables once. */
 export type Body = unknown;
 
-function isOneShot(body: unknown): body is AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+type Chunks = AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>;
+
+function isOneShot(body: unknown): body is Chunks {
   if (typeof body !== 'object' || body === null || ArrayBuffer.isView(body) || body instanceof ArrayBuffer) return false;
   // FormData and Blob are iterable or streamable too, but undici encodes them anew each time it sends them.
   const tag = (body as { [Symbol.toStringTag]?: string })[Symbol.toStringTag];
@@ -17,7 +19,7 @@ function isOneShot(body: unknown): body is AsyncIterable<Uint8Array> | Iterable<
  * where the source stands. Beyond the cap the record is dropped and only the reader that was there goes on.
  */
 export class ReplayBody {
-  readonly #source: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  readonly #source: AsyncIterator<Uint8Array | string> | Iterator<Uint8Array | string>;
   readonly #cap: number;
   #chunks: Uint8Array[] = [];
   /** How many chunks were dropped before the first one kept. */
@@ -28,7 +30,7 @@ export class ReplayBody {
   /** Set when the source itself failed: that is the caller's failure, not the upstream's. */
   failure: unknown = undefined;
 
-  constructor(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, cap: number) {
+  constructor(body: Chunks, cap: number) {
     this.#source = Symbol.asyncIterator in body ? body[Symbol.asyncIterator]() : body[Symbol.iterator]();
     this.#cap = cap;
   }
@@ -61,8 +63,10 @@ export class ReplayBody {
       const { done, value } = await this.#source.next();
       if (done === true) this.#done = true;
       else {
-        this.#bytes += value.byteLength;
-        this.#chunks.push(value);
+        // Streams of text are bodies too.
+        const chunk = typeof value === 'string' ? Buffer.from(value) : value;
+        this.#bytes += chunk.byteLength;
+        this.#chunks.push(chunk);
       }
     } catch (error) {
       this.failure = error ?? new Error('the request body failed without saying why');

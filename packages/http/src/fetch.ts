@@ -4,11 +4,6 @@ import type { Dispatcher } from './undici.ts';
 
 export type Fetch = typeof globalThis.fetch;
 
-/** fetch's fourth argument, so to say: Node's own extension of RequestInit. */
-interface DispatcherInit extends RequestInit {
-  dispatcher?: unknown;
-}
-
 /**
  * The built-in fetch with the mesh under it: same Request, Response and Headers classes as everywhere else in the process.
  * The global fetch itself is not touched.
@@ -16,7 +11,7 @@ interface DispatcherInit extends RequestInit {
 export function createFetch(dispatcher: MeshDispatcher): Fetch {
   const face: Dispatcher = speaksFirstProtocol() ? new LegacyFace(dispatcher) : dispatcher;
   // Looked up at each call, so that instrumentation that wraps the global fetch later is honoured.
-  return (input, init) => globalThis.fetch(input, { ...init, dispatcher: face } as DispatcherInit as RequestInit);
+  return (input, init) => globalThis.fetch(input, { ...init, dispatcher: face } as unknown as RequestInit);
 }
 
 /** The undici inside Node 22 and 24 hands old-style handlers to a per-call dispatcher; undici 8 (Node 26) new ones. */

@@ -64,7 +64,7 @@ export class PoolTable {
       connections: this.#connectionsPerEndpoint(),
       connect: connector(endpoint, policy, tls),
       allowH2: http2,
-      useH2c: http2 && tls === undefined,
+      ...priorKnowledge(http2 && tls === undefined),
       // One request at a time on an HTTP/1.1 connection: a slow answer must not hold up others.
       pipelining: http2 ? undefined : 1,
       ...(http2 && connection.maxConcurrentStreams < 2 ** 31 - 1 ? { maxConcurrentStreams: connection.maxConcurrentStreams } : {}),
@@ -79,4 +79,9 @@ export class PoolTable {
 /** What a pool depends on. Equal text, same pool. */
 function settingsOf(policy: ClusterPolicy, connections: number): string {
   return JSON.stringify([policy.connection, policy.tls, policy.http, connections]);
+}
+
+/** undici knows this option of its Pool (HTTP/2 without TLS and without asking first), its types do not yet. */
+function priorKnowledge(useH2c: boolean): object {
+  return { useH2c };
 }

@@ -148,7 +148,7 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     address === undefined
       ? undefined
       : await import('@inmesh/admin').then(({ startAdmin }) =>
-          startAdmin({ ...address, metrics: () => metrics.text(), status, snapshot: () => engine.model, explain, ready: () => true }),
+          startAdmin({ ...address, metrics, status, snapshot: () => engine.model, explain, ready: () => true }),
         );
   return {
     fetch: createFetch(dispatcher),
