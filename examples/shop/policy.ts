@@ -1,0 +1,121 @@
+import type { Backend } from './processes.ts';
+
+/** What the director asks of the traffic to reviews. jason, who tests, always gets v3. */
+export interface Traffic {
+  /** Percent per version, for everyone but jason. */
+  readonly split: Readonly<Record<string, number>>;
+  /** jason's calls are answered by an injected 500. */
+  readonly faultForJason: boolean;
+}
+
+/** The service outside the mesh. */
+export const RATES_HOST = 'rates.example.com';
+
+/** Longest an attempt may take before another endpoint is asked. */
+export const PER_TRY_TIMEOUT_MS = 500;
+
+/** Where ratings and the world outside are. Like all of this folder, resources as Istio has them. */
+export function neighbours(ratings: readonly Backend[], rates: readonly Backend[]): string {
+  return `${serviceEntry('ratings', 'ratings.shop.svc.cluster.local', 'MESH_INTERNAL', ratings)}---
+${serviceEntry('rates', RATES_HOST, 'MESH_EXTERNAL', rates)}---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: rates, namespace: shop }
+spec:
+  hosts: [${RATES_HOST}]
+  http:
+    - timeout: 3s
+      route:
+        - destination: { host: ${RATES_HOST} }
+`;
+}
+
+/** What reviews is: the service, its versions, and when an endpoint is sent off the field. */
+export function reviewsService(): string {
+  return `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: reviews, namespace: shop }
+spec:
+  hosts: [reviews.shop.svc.cluster.local]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  workloadSelector: { labels: { app: reviews } }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: reviews, namespace: shop }
+spec:
+  host: reviews
+  trafficPolicy:
+    loadBalancer: { simple: LEAST_REQUEST }
+    outlierDetection:
+      consecutive5xxErrors: 3
+      interval: 1s
+      baseEjectionTime: 10s
+      maxEjectionPercent: 50
+  subsets:
+    - { name: v1, labels: { version: v1 } }
+    - { name: v2, labels: { version: v2 } }
+    - { name: v3, labels: { version: v3 } }
+`;
+}
+
+/** Where reviews runs at the moment. */
+export function reviewsWorkloads(reviews: readonly Backend[]): string {
+  return reviews
+    .map(
+      ({ version, port }) => `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: reviews-${version}-${port}, namespace: shop }
+spec:
+  address: 127.0.0.1
+  ports: { http: ${port} }
+  labels: { app: reviews, version: ${version} }
+`,
+    )
+    .join('---\n');
+}
+
+/** Who gets which reviews: the file the director edits. */
+export function reviewsTraffic({ split, faultForJason }: Traffic): string {
+  const fault = `
+      fault:
+        abort: { httpStatus: 500, percentage: { value: 100 } }`;
+  const routes = Object.entries(split)
+    .map(
+      ([version, weight]) => `
+        - destination: { host: reviews, subset: ${version} }
+          weight: ${weight}`,
+    )
+    .join('');
+  return `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: reviews, namespace: shop }
+spec:
+  hosts: [reviews]
+  http:
+    - name: jason
+      match: [{ headers: { end-user: { exact: jason } } }]${faultForJason ? fault : ''}
+      route:
+        - destination: { host: reviews, subset: v3 }
+    - name: everyone
+      timeout: 5s
+      retries: { attempts: 3, perTryTimeout: ${PER_TRY_TIMEOUT_MS}ms, retryOn: 'connect-failure,reset,gateway-error' }
+      route:${routes}
+`;
+}
+
+function serviceEntry(name: string, host: string, location: string, backends: readonly Backend[]): string {
+  const endpoints = backends.map(({ port }) => `\n    - { address: 127.0.0.1, ports: { http: ${port} } }`).join('');
+  return `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ${name}, namespace: shop }
+spec:
+  hosts: [${host}]
+  location: ${location}
+  resolution: STATIC
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  endpoints:${endpoints}
+`;
+}

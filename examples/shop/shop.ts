@@ -1,0 +1,85 @@
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { neighbours, reviewsService, reviewsTraffic, reviewsWorkloads, type Traffic } from './policy.ts';
+import { Backend } from './processes.ts';
+import type { Role } from './services.ts';
+
+/** The file the director edits. */
+export const TRAFFIC_FILE = 'reviews-traffic.yaml';
+
+/** In the order they are shown. */
+const ROLES: readonly Role[] = ['reviews', 'ratings', 'rates'];
+
+/** The processes of the shop and the folder of policy they all obey. */
+export class Shop {
+  readonly folder: string;
+  readonly backends: Backend[] = [];
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** Starts everything. What reviews calls comes first, since a mesh wants a policy to begin with. */
+  static async open(traffic: Traffic): Promise<Shop> {
+    const shop = new Shop(await mkdtemp(join(tmpdir(), 'inmesh-shop-')));
+    try {
+      await shop.#start(['ratings', 'v1', 2], ['rates', 'v1', 1]);
+      await shop.#write('neighbours.yaml', neighbours(shop.of('ratings'), shop.of('rates')));
+      await shop.#start(['reviews', 'v1', 3], ['reviews', 'v2', 3], ['reviews', 'v3', 2]);
+      await shop.#write('reviews-service.yaml', reviewsService());
+      await shop.#write('reviews-workloads.yaml', reviewsWorkloads(shop.of('reviews')));
+      await shop.steer(traffic);
+      return shop;
+    } catch (error) {
+      await shop.close();
+      throw error;
+    }
+  }
+
+  /** Processes that live, or that died and whose death the policy does not know of yet. */
+  of(role: Role, version?: string): Backend[] {
+    return this.backends.filter((one) => one.role === role && (version === undefined || one.version === version));
+  }
+
+  steer(traffic: Traffic): Promise<void> {
+    return this.writeTraffic(reviewsTraffic(traffic));
+  }
+
+  /** Whatever text, right or wrong. */
+  writeTraffic(text: string): Promise<void> {
+    return this.#write(TRAFFIC_FILE, text);
+  }
+
+  /** Buries the dead, starts others in their place and tells the policy where they are. */
+  async replaceDead(): Promise<void> {
+    const dead = this.backends.filter((one) => one.dead);
+    if (dead.length === 0) return;
+    for (const one of dead) this.backends.splice(this.backends.indexOf(one), 1);
+    await this.#start(...dead.map(({ role, version }) => [role, version, 1] as const));
+    await this.#write('reviews-workloads.yaml', reviewsWorkloads(this.of('reviews')));
+  }
+
+  /** Ends every process and removes the folder. True if all went by themselves. */
+  async close(): Promise<boolean> {
+    const went = await Promise.all(this.backends.map((one) => one.stop()));
+    await rm(this.folder, { recursive: true, force: true });
+    return went.every(Boolean);
+  }
+
+  async #start(...wanted: readonly (readonly [role: Role, version: string, count: number])[]): Promise<void> {
+    const all = wanted.flatMap(([role, version, count]) => Array.from({ length: count }, () => [role, version] as const));
+    const starts = all.map(([role, version]) => Backend.start(role, version, this.folder).then((one) => this.backends.push(one)));
+    // All settle before a failure is told, so that close finds every process there is.
+    const failed = (await Promise.allSettled(starts)).find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    this.backends.sort((a, b) => ROLES.indexOf(a.role) - ROLES.indexOf(b.role) || a.version.localeCompare(b.version) || a.port - b.port);
+  }
+
+  /** Moved into place whole, as a careful operator does. */
+  async #write(name: string, text: string): Promise<void> {
+    const draft = join(this.folder, `.${name}.new`);
+    await writeFile(draft, text);
+    await rename(draft, join(this.folder, name));
+  }
+}
