@@ -1,7 +1,10 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
 import { MeshError } from '@inmesh/core';
 import { CONTENT_TYPE } from '@inmesh/telemetry';
+
+// Not imported: an import of node:http reads all its exports, and one of them loads the built-in fetch into the process.
+const { createServer } = process.getBuiltinModule('node:http');
 
 /** A request to explain, as `/explain?method=&url=&header=` names it. */
 export interface ExplainQuery {

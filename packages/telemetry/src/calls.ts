@@ -44,7 +44,7 @@ interface ServiceSeries {
 const LAST_GRPC_STATUS = 16;
 const GRPC_UNKNOWN = 2;
 
-/** Destination of endpoints beyond the limit. */
+/** Destination of endpoints beyond the limit: by then no series is made any more. */
 const OVERFLOWED = 'overflowed';
 
 /**
@@ -163,7 +163,7 @@ export class CallMetrics {
     grpcStatus: number,
     flags: number,
   ): Series | undefined {
-    if (slot.destination === OVERFLOWED || this.size + this.#cost > this.#options.maxSeries) return undefined;
+    if (this.size + this.#cost > this.#options.maxSeries) return undefined;
     const series = this.#create(`${slot.destination},${service.labels},${labelText(outcomeLabels(protocol, status, grpcStatus, flags))}`);
     slot.byOutcome.set(key, series);
     return series;

@@ -212,6 +212,15 @@ describe('istio_requests_total', () => {
         const key = `${status} ${grpc < 0 ? undefined : grpc > 16 ? 2 : grpc} ${flags}`;
         wanted.set(key, (wanted.get(key) ?? 0) + 1);
       }),
+      // Where a code too wide for its place would run into the flags.
+      {
+        examples: [
+          [{ status: 900, grpc: -1, flags: 0 }],
+          [{ status: 388, grpc: -1, flags: 1 }],
+          [{ status: 200, grpc: 16, flags: 0 }],
+          [{ status: 200, grpc: -1, flags: 2 ** 27 }],
+        ],
+      },
     );
     const found = requests(observed).map(({ labels, value }) => [
       labels['response_code'],

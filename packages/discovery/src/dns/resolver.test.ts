@@ -186,6 +186,11 @@ describe('looks up again', () => {
     zone = { 'db.example.com': ['10.0.0.1'] };
     await clock.pass(60_000);
     expect(words().slice(2)).toEqual(['10.0.0.1:80']);
+    zone = { 'db.example.com': new Error('again') };
+    await clock.pass(33_000);
+    const failures = asked.length;
+    await clock.pass(1000);
+    expect(asked).toHaveLength(failures + 1);
   });
 
   it('only the name that failed; the others go on', async () => {
@@ -231,8 +236,10 @@ it('asks once for a name that several clusters share, and answers a later one at
   expect(asked).toHaveLength(2);
   third.close();
   expect(clock.pending).toBe(0);
-  follow({}, {}, resolver);
+  const later = follow({}, {}, resolver);
   expect(asked).toHaveLength(3);
+  // What was known when the last one left may be long out of date.
+  expect(later.words()).toEqual([]);
 });
 
 it('never throws: a look-up that does has failed, as has one without answers and a wildcard', async () => {

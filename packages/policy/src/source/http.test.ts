@@ -192,6 +192,19 @@ describe('a failure', () => {
     expect(told.slice(2)).toMatchObject([{ ok: true, version: 'good' }]);
   }); // prettier-ignore
 
+  it('ends with the same document told again, also by a server without ETags', async () => {
+    const plain: Answer = (response) => response.writeHead(200).end('one');
+    answer = plain;
+    const { rested, poll, texts } = follow();
+    await rested();
+    answer = (response) => response.writeHead(500).end();
+    await poll();
+    answer = plain;
+    await poll();
+    await poll();
+    expect(texts()).toEqual(['one', `${url}: answered 500`, 'one']);
+  });
+
   it('is a server that hangs, after timeoutMs, be it before the headers or in the body', async () => {
     answer = () => {};
     const { pace, rested, told } = follow();

@@ -1,12 +1,14 @@
-import { Agent as HttpAgent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import { createGunzip } from 'node:zlib';
 import { digest, isBlank, versionOf } from './digest.ts';
 import { lastGoodFile } from './last-good.ts';
 import { type Pace, type PolicySource, type SourceUpdate, systemPace } from './source.ts';
 
-// Both `request`s are taken when this module loads, and nothing here is `fetch`: the mesh may later take over the process's
-// clients, and what it obeys must not come through itself. (Loading the built-in fetch would also set a global dispatcher.)
+// Nothing here is `fetch`, and `node:http` is not imported: an import reads all its exports, among them WebSocket, which loads
+// the built-in fetch and sets the process's global dispatcher. Both `request`s are taken when this module loads: the
+// mesh may later take over the process's clients, and what it obeys must not come through itself.
+const { Agent: HttpAgent, request: requestHttp } = process.getBuiltinModule('node:http');
+const { Agent: HttpsAgent, request: requestHttps } = process.getBuiltinModule('node:https');
 
 /** How an HTTP source asks. */
 export interface HttpSourceOptions {
@@ -86,7 +88,7 @@ class Polling {
   readonly #options: HttpSourceOptions;
   readonly #pace: Pace;
   readonly #onUpdate: (update: SourceUpdate) => void;
-  readonly #agent: HttpAgent;
+  readonly #agent: Agent;
   #closed = false;
   #timer: ReturnType<Pace['after']> | undefined;
   #request: ClientRequest | undefined;

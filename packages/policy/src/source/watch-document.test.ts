@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Document, Parsed, SourceText } from '../document.ts';
 import type { Problem } from '../problem.ts';
+import { fileSource } from './file.ts';
 import { lastGoodFile } from './last-good.ts';
 import { memorySource } from './memory.ts';
 import type { PolicySource } from './source.ts';
@@ -88,6 +89,35 @@ describe('watchDocument', () => {
     source.set('one');
     expect(log).toEqual(['one from memory', 'failing: no route', 'ok', 'unchanged']);
   });
+});
+
+it('follows real manifests from a real folder', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'inmesh-manifests-'));
+  const path = join(folder, 'reviews.yaml');
+  const manifest = (timeout: string): string => `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: reviews, namespace: shop }
+spec:
+  hosts: [reviews]
+  http:
+    - timeout: ${timeout}
+      route: [{ destination: { host: reviews } }]
+`;
+  writeFileSync(path, manifest('1s'));
+  const told: unknown[] = [];
+  const watch = await firstDocument(fileSource(folder, { quietMs: 20 }), {
+    document: ({ resources }, _, from) => told.push([resources.map(({ kind, metadata }) => `${kind} ${metadata.name}`), from]),
+    unchanged: () => told.push('unchanged'),
+    rejected: ({ problems }) => told.push(problems.map(({ path: field, file, line }) => ({ field, file, line }))),
+  });
+  expect(told).toEqual([[['VirtualService reviews'], folder]]);
+  writeFileSync(path, manifest('soon'));
+  await vi.waitFor(() => expect(told).toHaveLength(2));
+  expect(told[1]).toEqual([{ field: 'spec.http[0].timeout', file: path, line: 7 }]);
+  writeFileSync(path, manifest('1000ms'));
+  await vi.waitFor(() => expect(told).toHaveLength(3));
+  watch.close();
+  rmSync(folder, { recursive: true });
 });
 
 describe('on disk', () => {
