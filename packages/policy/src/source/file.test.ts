@@ -72,7 +72,7 @@ describe('a file', () => {
 
   it('is not told while it is written in pieces', async () => {
     writeFileSync(at('a.yaml'), 'old');
-    const { reaches, told } = follow(at('a.yaml'));
+    const { reaches, told } = follow(at('a.yaml'), { ...FAST, quietMs: 200, longestMs: 2000 });
     await reaches(['old']);
     truncateSync(at('a.yaml'));
     for (const piece of ['half', ' and', ' half']) {
@@ -85,7 +85,7 @@ describe('a file', () => {
 
   it('may be missing for a moment without a word', async () => {
     writeFileSync(at('a.yaml'), 'one');
-    const { reaches, told } = follow(at('a.yaml'));
+    const { reaches, told } = follow(at('a.yaml'), { ...FAST, longestMs: 1500 });
     await reaches(['one']);
     unlinkSync(at('a.yaml'));
     await quiet(100);
@@ -221,7 +221,8 @@ describe('a folder', () => {
       writeFileSync(at('a.yaml'), `${round}`);
       await quiet(40);
     }
-    expect(told.length).toBeGreaterThanOrEqual(3);
+    // Not once at the end, and not once per write.
+    expect(told.length).toBeGreaterThanOrEqual(2);
     expect(told.length).toBeLessThanOrEqual(6);
   });
 
