@@ -51,6 +51,13 @@ export function clustersOf(input: ClusterInput): Clusters {
     return known === undefined ? undefined : rules.for(known.service);
   };
 
+  // Subsets and ports share the blocks of their rule, and most clusters the defaults: thousands need not have their own.
+  const shared: Shared = {
+    connection: perBlock((pool) => connectionOf(pool, input.mesh)),
+    limits: perBlock(limitsOf),
+    implicitTls: perBlock((known) => implicitTls(known, input.mesh)),
+  };
+
   const reach: Destinations['reach'] = ({ host, subset, port }, addressed) => {
     const known = scope.destination(host);
     // Istio's GetDestinationCluster: the port named, else the only one, else the one the client addresses.
@@ -69,7 +76,7 @@ export function clustersOf(input: ClusterInput): Clusters {
     const rule = rules.for(known.service);
     if (subset !== undefined && rule?.subsets.has(subset) !== true)
       return { cluster, missing: `no DestinationRule in force defines subset "${subset}" of "${host}"` };
-    made.set(cluster, clusterOf(cluster, known, servicePort, subset, rule, input));
+    made.set(cluster, clusterOf(cluster, known, servicePort, subset, rule, input, shared));
     reached.add(known);
     return { cluster, missing: null };
   };
@@ -91,6 +98,22 @@ export function clustersOf(input: ClusterInput): Clusters {
   };
 }
 
+interface Shared {
+  connection(pool: ConnectionPool | undefined): ConnectionPolicy;
+  limits(pool: ConnectionPool | undefined): Limits;
+  implicitTls(known: KnownService): ClientTls;
+}
+
+/** Values made once for each thing they are made from. */
+function perBlock<Block, Value>(make: (block: Block) => Value): (block: Block) => Value {
+  const values = new Map<Block, Value>();
+  return (block) => {
+    let value = values.get(block);
+    if (value === undefined) values.set(block, (value = make(block)));
+    return value;
+  };
+}
+
 function clusterOf(
   name: string,
   known: KnownService,
@@ -98,6 +121,7 @@ function clusterOf(
   subset: string | undefined,
   rule: Rule | undefined,
   input: ClusterInput,
+  shared: Shared,
 ): ClusterPolicy {
   const { mesh, workload } = input;
   const { service } = known;
@@ -127,8 +151,8 @@ function clusterOf(
       workload.locality,
     ),
     panicPercent: known.publishNotReady ? 0 : outlierDetection === undefined ? ENVOY_PANIC : (outlierDetection.minHealthPercent ?? 0),
-    connection: connectionOf(connectionPool, mesh),
-    limits: limitsOf(connectionPool),
+    connection: shared.connection(connectionPool),
+    limits: shared.limits(connectionPool),
     retryBudget:
       retryBudget === undefined
         ? null
@@ -138,7 +162,7 @@ function clusterOf(
             intervalMs: retryBudget.budgetInterval ?? 0,
           },
     outlier: outlierDetection === undefined ? null : outlierOf(outlierDetection, mesh.alwaysEjectOne),
-    tls: policy.tls === undefined ? (backendTls?.tls ?? implicitTls(known, mesh)) : tlsOf(policy.tls, service.subjectAltNames),
+    tls: policy.tls === undefined ? (backendTls?.tls ?? shared.implicitTls(known)) : tlsOf(policy.tls, service.subjectAltNames),
   };
 }
 

@@ -73,12 +73,12 @@ export function rulesOf(destinationRules: readonly DestinationRule[], workload: 
     return selected(near.length > 0 ? near : exportedFrom(mesh.rootNamespace, host), workload);
   };
 
-  const memo = new Map<string, Rule | undefined>();
+  const memo = new Map<Pick<Service, 'host' | 'namespace'>, Rule | undefined>();
   return {
     for: (service) => {
-      const key = `${service.namespace}/${service.host}`;
-      if (!memo.has(key)) memo.set(key, select(service));
-      return memo.get(key);
+      let rule = memo.get(service);
+      if (rule === undefined && !memo.has(service)) memo.set(service, (rule = select(service)));
+      return rule;
     },
   };
 }

@@ -14,7 +14,7 @@ export interface HeaderEdits {
   readonly response?: HeaderOperations | undefined;
 }
 
-const NONE: HeaderOperations = { set: {}, add: {}, remove: [] };
+const NO_OPS: readonly HeaderOp[] = [];
 const AUTHORITY = new Set(['host', 'authority', ':authority']);
 
 // Envoy refuses changes of pseudo headers and of host by header operations; Istio leaves them out.
@@ -32,21 +32,28 @@ const values = (op: 'set' | 'add', headers: Readonly<Record<string, string>>): H
 const additions = (stage: HeaderOperations): HeaderOp[] => [...values('set', stage.set), ...values('add', stage.add)];
 
 /** One scope alone: remove, then set, then add (Envoy header_parser.cc; Istio translateHeadersOperations). */
-export const headerOps = (stage: HeaderOperations = NONE): readonly HeaderOp[] => [...removals(stage), ...additions(stage)];
+export const headerOps = (stage: HeaderOperations | undefined): readonly HeaderOp[] =>
+  stage === undefined ? NO_OPS : [...removals(stage), ...additions(stage)];
 
 /**
  * A route's and its destination's operations in the order they apply. With one destination Istio writes both into one
  * Envoy stage, the destination's behind the route's, so the destination wins; with several the destination is a stage of
  * its own before the route's, so the route wins (processDestination, processWeightedDestination).
  */
-export function mergeHeaderOps(route: HeaderOperations = NONE, destination: HeaderOperations = NONE, single: boolean): readonly HeaderOp[] {
+export function mergeHeaderOps(
+  route: HeaderOperations | undefined,
+  destination: HeaderOperations | undefined,
+  single: boolean,
+): readonly HeaderOp[] {
+  if (route === undefined || destination === undefined) return headerOps(route ?? destination);
   return single
     ? [...removals(route), ...removals(destination), ...additions(route), ...additions(destination)]
     : [...headerOps(destination), ...headerOps(route)];
 }
 
 /** The authority a stage asks for: set or add of `host`, `authority` or `:authority` is a host rewrite, set before add. */
-export function authorityOf(stage: HeaderOperations = NONE): string | null {
+export function authorityOf(stage: HeaderOperations | undefined): string | null {
+  if (stage === undefined) return null;
   for (const headers of [stage.set, stage.add])
     for (const name in headers) if (AUTHORITY.has(name.toLowerCase())) return headers[name] ?? null;
   return null;

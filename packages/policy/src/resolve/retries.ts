@@ -25,7 +25,8 @@ export const DEFAULT_RETRIES: RetryPolicy = {
   remoteLocalities: false,
 };
 
-const isWord = (word: string): word is RetryWord => (RETRY_WORDS as readonly string[]).includes(word);
+const WORDS: ReadonlySet<string> = new Set(RETRY_WORDS);
+const isWord = (word: string): word is RetryWord => WORDS.has(word);
 
 /** Words and status codes of a retryOn list; a status code brings the word `retriable-status-codes` with it (parseRetryOn). */
 export function parseRetryOn(text: string): Pick<RetryPolicy, 'retryOn' | 'statusCodes'> {

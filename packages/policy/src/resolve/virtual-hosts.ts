@@ -42,9 +42,9 @@ export function virtualHostsOf(input: HostInput): readonly VirtualHost[] {
   const aliases = aliasesOf(input.scope.addressable, known);
   for (const { known: one, ports } of input.scope.addressable.toSorted((a, b) => compareText(a.known.service.host, b.known.service.host))) {
     if (one.aliasOf !== null && known.has(one.aliasOf)) continue;
+    const forms = formsOf(one, aliases.get(one.service.host) ?? [], input);
     for (const port of ports) {
       if (port.protocol === 'UDP') continue;
-      const forms = formsOf(one, aliases.get(one.service.host) ?? [], input);
       const domains = names.claim(forms, one.service.host, port.number);
       if (domains.length > 0) hosts.push({ ...serviceHost(one, port, index, input), domains });
     }
@@ -67,30 +67,40 @@ function aliasesOf(addressable: readonly Addressable[], known: ReadonlySet<strin
 }
 
 function formsOf({ service }: KnownService, aliases: readonly string[], { workload, mesh }: HostInput): readonly string[] {
-  return [
-    ...[service.host, ...aliases].flatMap((host) => clientForms(host, workload.namespace, mesh.domain, service.headless)),
-    ...service.addresses
-      .filter((address) => !address.includes('/') && address !== '0.0.0.0')
-      .flatMap((address) => (address.includes(':') ? [address, `[${address}]`] : [address])),
-  ];
+  const forms = new Set(clientForms(service.host, workload.namespace, mesh.domain, service.headless));
+  for (const alias of aliases) for (const form of clientForms(alias, workload.namespace, mesh.domain, service.headless)) forms.add(form);
+  for (const address of service.addresses) {
+    if (address.includes('/') || address === '0.0.0.0') continue;
+    forms.add(address);
+    if (address.includes(':')) forms.add(`[${address}]`);
+  }
+  return [...forms];
 }
 
 /** Who answers to a name on a port. A full name belongs to its service, whatever short forms others have; else first come. */
 class Names {
-  readonly #owners = new Map<string, string>();
+  readonly #byPort = new Map<number | null, Map<string, string>>();
 
   reserve(host: string, port: number): void {
-    for (const form of [host, `${host}.`]) this.#owners.set(`${port} ${form}`, host);
+    const owners = this.#on(port);
+    owners.set(host, host);
+    owners.set(`${host}.`, host);
   }
 
   /** The forms that are `owner`'s now. */
   claim(forms: readonly string[], owner: string, port: number | null): readonly string[] {
-    return [...new Set(forms)].filter((form) => {
-      const key = `${port ?? '*'} ${form}`;
-      const taken = this.#owners.get(key);
-      if (taken === undefined) this.#owners.set(key, owner);
+    const owners = this.#on(port);
+    return forms.filter((form) => {
+      const taken = owners.get(form);
+      if (taken === undefined) owners.set(form, owner);
       return taken === undefined || taken === owner;
     });
+  }
+
+  #on(port: number | null): Map<string, string> {
+    let owners = this.#byPort.get(port);
+    if (owners === undefined) this.#byPort.set(port, (owners = new Map()));
+    return owners;
   }
 }
 
