@@ -2,7 +2,7 @@
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Label values may hold anything; backslash, quote and line feed are written with a backslash. */
-export function escapeLabel(value: string): string {
+function escapeLabel(value: string): string {
   return /["\\\n]/.test(value) ? value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n') : value;
 }
 
