@@ -44,8 +44,11 @@ const to = (cluster: string, fields: Partial<Destination> = {}): Destination => 
 });
 const forward = (...destinations: Destination[]): RouteAction => ({ kind: 'forward', destinations });
 
-function route(fields: Partial<Route> & { readonly when?: Partial<Route['match']> } = {}): Route {
-  const { when, ...rest } = fields;
+interface RouteFields extends Partial<Route> {
+  readonly when?: Partial<Route['match']>;
+}
+
+function route({ when, ...rest }: RouteFields = {}): Route {
   return {
     name: '',
     resource: 'VirtualService default/reviews',
@@ -292,6 +295,10 @@ describe('explain of destinations that cannot answer', () => {
   it('is still a route where only a share is lost', () => {
     const answer = ask({ routes: [route({ action: forward(missing(503), to(V1, { weight: 3 })) })] });
     expect(answer).toMatchObject({ decision: 'route', status: null, flag: null });
+    expect(ask({ routes: [route({ action: forward({ ...missing(503), weight: 9 }, to(V1)) })] })).toMatchObject({
+      decision: 'route',
+      status: null,
+    });
     expect(answer.why).toContain(`the 25 % drawn to outbound|80|v9|${HOST} get 503: no DestinationRule defines subset "v9"`);
   });
 
@@ -306,6 +313,7 @@ describe('explain of destinations that cannot answer', () => {
     const dns = testService({ resolution: 'dns' });
     const clusters = [testClusterPolicy({ name: PLAIN, resolution: 'dns' })];
     expect(ask({ service: dns, clusters })).toMatchObject({ decision: 'route', clusters: [{ endpoints: [] }] });
+    expect(explain(model({ service: dns, clusters }), { url: 'http://reviews/' }, () => [])).toMatchObject({ decision: 'route' });
     expect(explain(model(), { url: 'http://reviews/' }, () => undefined)).toMatchObject({
       decision: 'route',
       clusters: [{ endpoints: [] }],

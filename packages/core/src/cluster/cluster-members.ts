@@ -69,6 +69,11 @@ export class Members {
     return changed || list.length !== old.length;
   }
 
+  /** Priority an endpoint was last given; undefined once it has left. */
+  priorityOf(address: string): number | undefined {
+    return this.#states.get(address)?.priority;
+  }
+
   /** Drops a departed endpoint once nothing is on it. */
   forget(state: EndpointState): void {
     if (state.active > 0 || !state.gone) return;

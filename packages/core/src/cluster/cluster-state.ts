@@ -148,6 +148,10 @@ export class ClusterState implements Learner {
     this.#budget.end();
   }
 
+  priorityOf(address: string): number | undefined {
+    return this.#members.priorityOf(address);
+  }
+
   answered(state: EndpointState, status: number, grpcStatus: number, startedAt: number): void {
     this.#outlier.learn(state, judgeReply(status, grpcStatus));
     if (state.latency !== undefined) {

@@ -1,4 +1,5 @@
 import type { ClusterPolicy, Service, Workload } from '@inmesh/policy';
+import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Handler, Runtime } from '../handler.ts';
 import { type ClusterConfig, ClusterState } from './cluster-state.ts';
 import type { ClusterView } from './cluster-view.ts';
@@ -30,6 +31,8 @@ export interface Cluster {
   /** For the retry filter: may one more retry be under way? Whoever got true calls `endRetry` when that retry is over. */
   tryRetry(): boolean;
   endRetry(): void;
+  /** For retries that shall leave their priority (`retryRemoteLocalities`): the one an endpoint was last given. */
+  priorityOf(endpoint: Endpoint): number | undefined;
   view(): ClusterView;
 }
 
@@ -53,6 +56,7 @@ export function createCluster(policy: ClusterPolicy, service: Service, workload:
     start: () => state.start(),
     tryRetry: () => state.tryRetry(),
     endRetry: () => state.endRetry(),
+    priorityOf: ({ address }) => state.priorityOf(address),
     view: () => state.view(),
   };
 }

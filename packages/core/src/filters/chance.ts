@@ -5,7 +5,7 @@ const MILLION = 1_000_000;
  * (TranslateFault, mirrorPercentage). 100 always hits, what is below 0.0001 never does.
  */
 export function chance(percent: number, random: () => number): () => boolean {
-  // 0.29 × 10 000 must not be cut to 2 899 for want of a bit.
+  // 0.0003 × 10 000 is 2.999… in binary, and must not be cut to 2.
   const hits = Math.floor(percent * 10_000 + 1e-6);
   return () => random() * MILLION < hits;
 }

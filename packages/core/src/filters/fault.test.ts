@@ -78,6 +78,7 @@ describe('a fault', () => {
     [0.0001, 0.000001, false],
     [0.29, 0.0028999, true],
     [0.29, 0.0029, false],
+    [0.0003, 0.0000025, true],
     [0.00009, 0, false],
     [100, 1 - 2 ** -53, true],
   ])('of %d percent drawn at %d: %s', async (percent, draw, struck) => {

@@ -24,6 +24,7 @@ describe('the location of a redirect', () => {
     ['scheme', { scheme: 'https' }, { url: 'http://b/x' }, 'https://b/x'],
     ['a new scheme drops the default port of the old', { scheme: 'https' }, { url: 'http://b/x', authority: 'b:80' }, 'https://b/x'],
     ['a new scheme keeps another port', { scheme: 'https' }, { url: 'http://b:8080/x' }, 'https://b:8080/x'],
+    ['a port in the new authority is meant', { scheme: 'https', authority: 'c:80' }, { url: 'http://b/x' }, 'https://c:80/x'],
     ['port', { port: 8443 }, { url: 'http://b:8080/x' }, 'http://b:8443/x'],
     ['port 80 of http is not written', { port: 80 }, { url: 'http://b:8080/x' }, 'http://b/x'],
     ['port 443 of https is not written', { port: 443, scheme: 'https' }, { url: 'http://b:8080/x' }, 'https://b/x'],

@@ -166,7 +166,7 @@ describe('retry', () => {
   it('repeats what was refused before a promise was made', async () => {
     let asked = 0;
     const runtime = testRuntime();
-    const cluster = { name: 'c', tryRetry: () => true, endRetry: () => {} };
+    const cluster = { name: 'c', tryRetry: () => true, endRetry: () => {}, priorityOf: () => undefined };
     const handler = retry.outbound!(
       { policy: POLICY, timeoutMs: null, cluster },
       runtime,
@@ -186,7 +186,7 @@ describe('retry', () => {
   it.each([new MeshError('OVERFLOW', 'full'), new MeshError('NO_ENDPOINT', 'none'), new TypeError('a bug')])(
     'lets pass at once what is nobody else’s to mend: %s',
     async (error) => {
-      const cluster = { name: 'c', tryRetry: () => expect.unreachable(), endRetry: () => {} };
+      const cluster = { name: 'c', tryRetry: () => expect.unreachable(), endRetry: () => {}, priorityOf: () => undefined };
       const made = retry.outbound!(
         { policy: { ...POLICY, retryOn: ['5xx', 'reset', 'gateway-error'] }, timeoutMs: null, cluster },
         testRuntime(),
@@ -292,6 +292,18 @@ describe('the time of a call', () => {
     await expect(outcome).rejects.toBe(gone);
     expect(busy.now).toBe(0);
     expect(clock.pending).toBe(0);
+  });
+
+  it('that is over when an attempt ends leaves nothing to repeat', async () => {
+    const { clock, transport, outcome, life, busy } = scene();
+    const gone = new MeshError('CANCELLED', 'the caller went away');
+    transport.latest.respond(503);
+    life.cancel(gone);
+    await expect(outcome).rejects.toBe(gone);
+    await clock.pass(100);
+    expect(transport.attempts).toHaveLength(1);
+    expect(transport.discarded).toBe(1);
+    expect(busy.taken).toBe(0);
   });
 
   it('is given to each try', async () => {

@@ -15,8 +15,8 @@ export interface RetryCluster {
   /** May one more retry be under way (maxRetries, retryBudget)? Whoever got true calls `endRetry` when that retry is over. */
   tryRetry(): boolean;
   endRetry(): void;
-  /** Priority an endpoint was last given. Asked only under `remoteLocalities`; without it no priority is avoided. */
-  priorityOf?(endpoint: Endpoint): number | undefined;
+  /** Priority an endpoint was last given, undefined if it is gone. Asked only under `remoteLocalities`. */
+  priorityOf(endpoint: Endpoint): number | undefined;
 }
 
 export interface Retry {
@@ -64,7 +64,12 @@ export const retry: FilterKind<Retry> = {
         let last = outcome;
         let avoidPriorities = first.avoidPriorities;
         for (let retries = 1; ; retries += 1) {
-          if (life.why !== undefined || life.ended || !call.replayable) return settle(last);
+          // Ended meanwhile: what came last is of no use to anyone, its body least of all.
+          if (life.why !== undefined) {
+            last.reply?.discard();
+            throw life.why;
+          }
+          if (!call.replayable) return settle(last);
           // Envoy's order: the count first, then the server's wish, then the cluster's budget.
           if (retries > policy.attempts) {
             life.flag('URX');
@@ -140,7 +145,7 @@ function reasonOf({ reply, error }: Outcome<unknown>): string {
 function prioritiesOf(attempted: readonly Endpoint[], cluster: RetryCluster): readonly number[] {
   const priorities = new Set<number>();
   for (const endpoint of attempted) {
-    const priority = cluster.priorityOf?.(endpoint);
+    const priority = cluster.priorityOf(endpoint);
     if (priority !== undefined) priorities.add(priority);
   }
   return [...priorities];

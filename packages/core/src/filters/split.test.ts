@@ -60,6 +60,11 @@ describe('a split', () => {
     );
   });
 
+  it('begins a part where the one before ends', () => {
+    expect(draw([1, 1], () => 0.5, 1).counts).toEqual([0, 1]);
+    expect(draw([1, 3], () => 0.25 - 2 ** -53, 1).counts).toEqual([1, 0]);
+  });
+
   it('refuses to be without destinations', () => {
     expect(() => split.outbound!([], testRuntime())).toThrow('no destination');
   });
