@@ -150,7 +150,7 @@ describe('explain', () => {
       'VirtualService default/reviews won: it is the oldest',
       'rule 1 "canary" did not match: header end-user is "" but must equal "jason"',
       'rule 2 did not match: path is "/ratings/7" but must start with "/admin" and method is "GET" but must equal "POST"',
-      'rule 3 "ratings" of VirtualService default/reviews matched: path is "/ratings/7" and must start with "/ratings"',
+      'rule 3 "ratings" of VirtualService default/reviews matched: path is "/ratings/7" (must start with "/ratings")',
       'the first match decides: 1 later rule was not looked at',
     ]);
   });

@@ -356,7 +356,7 @@ function nameOf({ name }: Route, index: number): string {
 
 function describeHeld({ subject, read, must }: Condition, call: Call): string {
   const value = read(call);
-  return `${subject} is ${value === undefined ? 'absent' : `"${value}"`} and must ${must}`;
+  return `${subject} is ${value === undefined ? 'absent' : `"${value}"`} (must ${must})`;
 }
 
 function stickiness(key: HashKey, call: Call, edits: Edits): string {
