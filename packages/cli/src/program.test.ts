@@ -91,4 +91,16 @@ describe('the command line', () => {
     expect(await inmesh('validate', '-f', '/nowhere.yaml')).toEqual({ exit: 65, out: '', err });
     expect(await explain('GET', 'http://a/')).toEqual({ exit: 65, out: '', err });
   });
+
+  it('owns up to its own faults', async () => {
+    const { io, err } = memoryIo({
+      stdout: {
+        write: () => {
+          throw new Error('disk full');
+        },
+      },
+    });
+    expect(await run(['--version'], io)).toBe(70);
+    expect(err()).toMatch(/^inmesh: this is a fault of inmesh itself, please report it\nError: disk full\n/);
+  });
 });

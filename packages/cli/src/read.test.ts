@@ -54,6 +54,15 @@ describe('reading a policy', () => {
     expect(await reason([join(folder, 'a.yaml'), '-'])).toBe('…/a.yaml, standard input are empty; a policy has at least one resource');
   });
 
+  it('does not take in more than a document may have', async () => {
+    const megabyte = Buffer.alloc(2 ** 20, '#');
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (;;) yield await Promise.resolve(megabyte);
+    }
+    const reading = await readPolicy(['-'], memoryIo({ stdin: endless() }).io);
+    expect(reading).toEqual({ ok: false, reason: 'standard input holds more than the 67108864 bytes a document may have' });
+  });
+
   it('tells a person at the keyboard how to end', async () => {
     const { io, out, err } = memoryIo({ input: 'a: 1', tty: { stdin: true, stdout: true, stderr: true } });
     await readPolicy(['-'], io);

@@ -14,7 +14,7 @@ const MAX_BYTES = 64 * 2 ** 20;
 /** Reads everything named by `-f`, in that order; a file named twice (`-f dir -f dir/a.yaml`) counts once. */
 export async function readPolicy(paths: readonly string[], io: Io): Promise<Reading> {
   const texts = new Map<string, SourceText>();
-  for (const path of paths) {
+  for (const path of new Set(paths)) {
     try {
       const found = path === '-' ? await readStdin(io) : (await readTexts(path, MAX_BYTES)).texts;
       for (const text of found) if (!texts.has(text.file)) texts.set(text.file, text);

@@ -119,7 +119,7 @@ const labelText = (labels: Readonly<Record<string, string>>): string =>
 function retryLines({ attempts, retryOn, perTryTimeoutMs, backoffMs, budget }: NonNullable<Explanation['retries']>): string[] {
   const pause = `backoff ${duration(backoffMs.base)} to ${duration(backoffMs.max)}`;
   return [
-    `${attempts} on ${retryOn.join(', ')}`,
+    `up to ${count(attempts, 'more try', 'more tries')} on ${retryOn.join(', ')}`,
     perTryTimeoutMs === null ? pause : `${duration(perTryTimeoutMs)} per try, ${pause}`,
     ...(budget === null ? [] : [`at most ${percent(budget.percent)} of the calls in flight, ${budget.minConcurrency} always`]),
   ];
