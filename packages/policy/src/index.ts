@@ -6,3 +6,5 @@ export { CODES, type ProblemCode } from './parse/codes.ts';
 export * from './kinds/index.ts';
 export { resolve } from './resolve/resolve.ts';
 export { defaultWorkload, workload } from './resolve/workload.ts';
+export { jsonSchema, jsonSchemaOf } from './json-schema.ts';
+export { reference, type FieldReference, type KindReference } from './reference.ts';

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { documented, defaulted, list, optional, required, text } from '../schema/fields.ts';
+import { documented, defaulted, list, optional, required } from '../schema/fields.ts';
 import { exportTarget, isIp, isIpOrCidr, isWildcardHost, oneOf, port } from '../schema/scalars.ts';
 import { istioKind, type Check } from './kind.ts';
 import { checkExportTo } from './parts/export-to.ts';

@@ -1,3 +1,4 @@
+import { GRPC_STATUS } from '../resolve/grpc-status.ts';
 import { covers, overlap } from '../resolve/hosts.ts';
 import { isDnsLabel, isHttpToken, isIpOrCidr } from '../schema/scalars.ts';
 import type { Check, Partly, Path, Report } from './kind.ts';
@@ -171,11 +172,6 @@ function checkDirectResponse(direct: Partly<NonNullable<HttpRoute['directRespons
     report.warning([...at, 'body', field], `the body has ${size} bytes, more than ${LARGE_BODY}`, 'every process keeps it in memory');
 }
 
-const GRPC_STATUSES = [
-  'OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED',
-]; // prettier-ignore
-
 function checkFault(fault: Partly<NonNullable<HttpRoute['fault']>>, at: Path, report: Report): void {
   const { delay, abort } = fault;
   if (delay === undefined && abort === undefined) report.error(at, 'the fault has neither delay nor abort', 'add one of them');
@@ -192,8 +188,14 @@ function checkFault(fault: Partly<NonNullable<HttpRoute['fault']>>, at: Path, re
   const kinds = (['httpStatus', 'grpcStatus', 'http2Error'] as const).filter((kind) => abort[kind] !== undefined);
   if (kinds.length === 0) report.error([...at, 'abort', 'httpStatus'], 'the abort has no status', 'add httpStatus or grpcStatus');
   if (kinds.length > 1) report.error([...at, 'abort', kinds[1] ?? ''], `${kinds.join(', ')} exclude each other`, 'keep one of them');
-  if (grpcStatus !== undefined && !GRPC_STATUSES.includes(grpcStatus))
-    report.error([...at, 'abort', 'grpcStatus'], `"${grpcStatus}" is not a gRPC status`, `it is one of ${GRPC_STATUSES.join(', ')}`);
+  if (grpcStatus !== undefined && !Object.hasOwn(GRPC_STATUS, grpcStatus))
+    report.error(
+      [...at, 'abort', 'grpcStatus'],
+      `"${grpcStatus}" is not a gRPC status`,
+      `it is one of ${Object.keys(GRPC_STATUS)
+        .filter((name) => /^[A-Z]/.test(name))
+        .join(', ')}`,
+    );
   if (abort.percentage === undefined && (httpStatus ?? grpcStatus ?? http2Error) !== undefined)
     report.warning([...at, 'abort'], 'without a percentage no call is aborted', 'add percentage: { value: 100 }');
 }

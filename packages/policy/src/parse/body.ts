@@ -92,7 +92,7 @@ function describe(input: unknown): string {
   if (Array.isArray(input)) return 'a list';
   if (typeof input === 'object') return 'a map';
   if (typeof input === 'string') return `"${input.length > 60 ? `${input.slice(0, 59)}…` : input}"`;
-  return String(input);
+  return typeof input === 'number' || typeof input === 'boolean' ? String(input) : typeof input;
 }
 
 /** Metadata against its schema; undefined if it is of no use. */

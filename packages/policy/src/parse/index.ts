@@ -1,6 +1,7 @@
 import { analyze } from '../analyzers/index.ts';
 import type { Metadata, Parsed, Resource, SourceText } from '../document.ts';
 import type { Problem } from '../problem.ts';
+import { labelOf } from '../resolve/order.ts';
 import { nearest } from '../schema/nearest.ts';
 import { clip } from '../schema/scalars.ts';
 import { checkAnnotations } from './annotations.ts';
@@ -76,10 +77,9 @@ export function parse(sources: readonly SourceText[]): Parsed {
   return { ok: true, document: { resources, fingerprint: fingerprint(resources), skipped, problems: problems.list() } };
 }
 
-/** `Kind namespace/name`, as problems and explain name resources. */
-export function nameOf({ kind, metadata: { namespace, name } }: Pick<Resource, 'kind' | 'metadata'>): string {
-  return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
-}
+/** As `labelOf`; what has no namespace is named without one. */
+const nameOf = (resource: Pick<Resource, 'kind' | 'metadata'>): string =>
+  resource.metadata.namespace === '' ? `${resource.kind} ${resource.metadata.name}` : labelOf(resource);
 
 class Problems {
   readonly #list: Problem[] = [];

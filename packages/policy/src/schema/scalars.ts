@@ -54,13 +54,10 @@ export const gepDuration = durationFrom(
 );
 
 /** A whole number within bounds. */
-export const whole = (least: number, most: number) =>
-  v.pipe(
-    v.number(),
-    must<number>((value) =>
-      Number.isInteger(value) && value >= least && value <= most ? undefined : `${value} is not a whole number from ${least} to ${most}`,
-    ),
-  );
+export function whole(least: number, most: number) {
+  const message = ({ input }: { readonly input: number }): string => `${input} is not a whole number from ${least} to ${most}`;
+  return v.pipe(v.number(), v.integer(message), v.minValue(least, message), v.maxValue(most, message));
+}
 
 const INT32_MAX = 2_147_483_647;
 const UINT32_MAX = 4_294_967_295;
@@ -80,10 +77,10 @@ export const countOrDefault = v.pipe(
 /** Port → its number; Istio's PortSelector. */
 export const portSelector = v.object({ number: port });
 
-const percentRule = must<number>((value) => (value >= 0 && value <= 100 ? undefined : `${value} is not a percentage from 0 to 100`));
+const noPercentage = ({ input }: { readonly input: number }): string => `${input} is not a percentage from 0 to 100`;
 
 /** Plain 0–100. */
-export const percentNumber = v.pipe(v.number(), percentRule);
+export const percentNumber = v.pipe(v.number(), v.minValue(0, noPercentage), v.maxValue(100, noPercentage));
 
 /** Istio's Percent message → number; `{}` is 0, as in protobuf. */
 export const percent = v.pipe(
