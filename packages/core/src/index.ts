@@ -1,1 +1,25 @@
-export {};
+export { type Call, type Edits, type Exchange, type LocalAnswer, NO_EDITS, type Reply, type Transport } from './call.ts';
+export { type Clock, systemClock, type Timer } from './clock.ts';
+export type { Expiring } from './deadlines.ts';
+export type { Endpoint } from './endpoint/endpoint.ts';
+export { addressOf, staticEndpoints } from './endpoint/static.ts';
+export { type Code, ERRORS, type Flag, flagBit, FLAGS, GrpcStatus, MeshError, type Phase, printFlags } from './errors.ts';
+export { type EndpointsOf, explain, explainPolicy } from './explain.ts';
+export type {
+  ExplainedCluster,
+  ExplainedEndpoint,
+  ExplainedFault,
+  ExplainedRequest,
+  ExplainedResponse,
+  ExplainedRetries,
+  Explanation,
+  ExplainRequest,
+} from './explanation.ts';
+export type { Handler } from './handler.ts';
+export type { Cancellable, Life } from './life.ts';
+export { joinObservers, type MeshEvent, type Observer, type RouteInfo, type RouteObserver, silentObserver } from './observer.ts';
+export type { Placement, Wire } from './placement.ts';
+export type { Closeable, Resolution, Resolver, ServiceRef } from './ports/resolver.ts';
+export { Mesh, type MeshOptions, type MeshStatus } from './mesh.ts';
+export type { Routed } from './snapshot.ts';
+export type { ClusterView, EndpointView } from './cluster/cluster.ts';

@@ -122,7 +122,12 @@ export class Snapshot {
   }
 
   explain(request: ExplainRequest): Explanation {
-    return explain(this.#parts.model, request, (cluster) => this.#parts.clusters.get(cluster)?.endpoints() ?? []);
+    return explain(this.#parts.model, request, (name) => {
+      const view = this.#parts.clusters.get(name)?.view();
+      // Nobody has looked yet: that is not the same as nobody being there.
+      const unknown = view === undefined || (view.resolution === 'pending' && view.endpoints.length === 0);
+      return unknown ? undefined : view.endpoints.map(({ endpoint }) => endpoint);
+    });
   }
 
   view(): SnapshotView {

@@ -1,7 +1,7 @@
 import type { Finding } from './finding.ts';
 import { DEEPEST, elementOffsets, jsonOffset, scanJson } from './json.ts';
 import { lines } from './place.ts';
-import type { Read } from './read.ts';
+import type { Read } from './reading.ts';
 
 /** Reads one JSON text, or undefined if it is not JSON. Positions are looked up only where they are asked for. */
 export function readJson(text: string): Read | undefined {

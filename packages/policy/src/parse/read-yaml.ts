@@ -3,7 +3,7 @@ import type * as Yaml from 'yaml';
 import type { Finding } from './finding.ts';
 import { DEEPEST } from './json.ts';
 import { lines, type Path } from './place.ts';
-import type { Read, ReadValue } from './read.ts';
+import type { Read, ReadValue } from './reading.ts';
 
 // Loaded at the first YAML text only: processes get JSON, and the parser is the heaviest thing here.
 const require = createRequire(import.meta.url);
@@ -47,11 +47,22 @@ export function readYaml(text: string): Read {
       const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
       if (value !== null) values.push({ value, locate: (path, atKey) => place(yamlOffset(lib, document, path, atKey === true)) });
     } catch (error) {
-      fail(contents.range?.[0] ?? 0, 'INM0002', `aliases make the document too large: ${firstLine(error)}`, 'write the values out');
+      const lost = /Unresolved alias.*: (.+)$/.exec(firstLine(error))?.[1];
+      if (lost !== undefined)
+        fail(
+          aliasOffset(text, lost),
+          'INM0001',
+          `not YAML: alias *${lost} has no anchor before it`,
+          `write &${lost} where the value stands`,
+        );
+      else fail(contents.range?.[0] ?? 0, 'INM0002', `aliases make the document too large: ${firstLine(error)}`, 'write the values out');
     }
   }
   return { values, problems };
 }
+
+/** Roughly, for a message: where an alias stands. */
+const aliasOffset = (text: string, name: string): number => Math.max(0, text.indexOf(`*${name}`));
 
 const firstLine = (error: unknown): string => (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
 

@@ -1,19 +1,8 @@
 import type { SourceText } from '../document.ts';
 import type { Finding } from './finding.ts';
-import type { Locate, Place } from './place.ts';
 import { readJson } from './read-json.ts';
 import { readYaml } from './read-yaml.ts';
-
-/** A document of a text as plain data. Untrusted: nothing is known of it but that it is not too deep. */
-export interface ReadValue {
-  readonly value: unknown;
-  readonly locate: Locate;
-}
-
-export interface Read {
-  readonly values: readonly ReadValue[];
-  readonly problems: readonly (Place & { readonly finding: Finding })[];
-}
+import type { Read } from './reading.ts';
 
 /** YAML takes about a second for 2 MB, and a mesh must not stand still for minutes. */
 const LARGEST_YAML = 16 * 1024 * 1024;

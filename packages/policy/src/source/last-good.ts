@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { SourceText } from '../document.ts';
-import type { SourceUpdate } from './source.ts';
+import type { SourceUpdate } from './update.ts';
 
 /** The last accepted document of a source, kept where the next start finds it. */
 export interface LastGood {

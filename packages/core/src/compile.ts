@@ -1,0 +1,124 @@
+import type { Destination, Model, Route, VirtualHost } from '@inmesh/policy';
+import type { Clock } from './clock.ts';
+import { type Cluster, createCluster } from './cluster/cluster.ts';
+import { leaseFeed } from './cluster/feed.ts';
+import type { Deadlines } from './deadlines.ts';
+import { staticResolver } from './endpoint/static.ts';
+import { MeshError } from './errors.ts';
+import type { Handler, Runtime } from './handler.ts';
+import type { Hash } from './hash.ts';
+import type { LeaseBook } from './lease.ts';
+import type { Observer, RouteObserver } from './observer.ts';
+import type { Resolver } from './ports/resolver.ts';
+import { type Addressed, HostTable } from './route/hosts.ts';
+import { RouteTable } from './route/table.ts';
+import { CallCount, type CompiledHost, type Routed, Snapshot } from './snapshot.ts';
+import { outboundStack } from './stack.ts';
+
+/** What stays the same from one snapshot to the next. */
+export interface Compiler {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly observer: Observer;
+  readonly deadlines: Deadlines;
+  readonly hash: Hash;
+  readonly leases: LeaseBook;
+  readonly resolvers: readonly Resolver[];
+}
+
+/**
+ * Turns a model into a snapshot: every route's stack composed, every cluster tied to what was learned of it before.
+ * Starts nothing and disturbs nothing: the snapshot in force serves meanwhile. `version` names the document.
+ */
+export function compile(model: Model, version: string, compiler: Compiler): Snapshot {
+  const { clock, random, observer, deadlines, hash } = compiler;
+  const leases = compiler.leases.scope();
+  const runtimeAt = (place: string): Runtime => ({ clock, random, observer, deadlines, hash, lease: leases.at(place) });
+  const calls = new CallCount();
+  const services = new Map(model.services.map((service) => [service.host, service]));
+  const resolvers = [staticResolver, ...compiler.resolvers];
+  const clusters = new Map<string, Cluster>();
+
+  try {
+    for (const policy of model.clusters) {
+      const service = services.get(policy.service);
+      if (service === undefined) throw new MeshError('POLICY_INVALID', `cluster ${policy.name} is of a service the model does not hold`);
+      const feed = leaseFeed(leases.at('endpoints'), service, policy.port, { resolvers, clock, random });
+      const tools = { runtime: runtimeAt(policy.name), feed, connectionsPerEndpoint: model.settings.connectionsPerEndpoint };
+      clusters.set(policy.name, createCluster(policy, service, model.workload, tools));
+    }
+    const clusterOf = (name: string): Cluster | undefined => clusters.get(name);
+
+    /** Who counts the calls of a route to a cluster; null where there is no cluster of ours. */
+    const observerOf = (cluster: Cluster | undefined, name: string, host: string, route: string): RouteObserver => {
+      const service = services.get(cluster?.policy.service ?? host);
+      return observer.route({
+        cluster: name,
+        service: service?.host ?? host,
+        serviceName: service?.name ?? host,
+        serviceNamespace: service?.namespace ?? '',
+        route,
+        protocol: cluster?.policy.protocol === 'GRPC' ? 'grpc' : 'http',
+      });
+    };
+    const observed = (host: VirtualHost, route: Route, destination: Destination | undefined): RouteObserver =>
+      observerOf(clusterOf(destination?.cluster ?? ''), destination?.cluster ?? '', host.service ?? host.domains[0] ?? host.name, route.name);
+
+    const compileHost = (host: VirtualHost): Addressed<CompiledHost> => {
+      const routed = host.routes.map((route): Routed => {
+        const first = route.action.kind === 'forward' ? route.action.destinations[0] : undefined;
+        const routeObserver = observed(host, route, first);
+        const handler = outboundStack({
+          route,
+          runtime: runtimeAt(`${host.name}/${route.name}`),
+          observer: routeObserver,
+          observerOf: (destination) => (destination === first ? routeObserver : observed(host, route, destination)),
+          clusterOf,
+        });
+        return { kind: 'route', handler, observer: routeObserver, calls };
+      });
+      const unmatched = observerOf(undefined, '', host.service ?? host.domains[0] ?? host.name, '');
+      return {
+        domains: host.domains,
+        port: host.port,
+        value: {
+          routes: new RouteTable(host.routes.map(({ match }, index) => ({ match, value: routed[index]! }))),
+          unmatched: { kind: 'route', handler: noRoute(host), observer: unmatched, calls },
+        },
+      };
+    };
+
+    const outside = model.settings.outboundTrafficPolicy === 'ALLOW_ANY' ? 'PassthroughCluster' : 'BlackHoleCluster';
+    const outsideObserver = observerOf(undefined, outside, outside, outside);
+    return new Snapshot({
+      version,
+      model,
+      hosts: new HostTable(model.hosts.map(compileHost)),
+      clusters,
+      unknown: { kind: outside === 'PassthroughCluster' ? 'passthrough' : 'route', handler: blackHole, observer: outsideObserver, calls },
+      closed: { kind: 'route', handler: refuseClosed, observer: outsideObserver, calls },
+      calls,
+      leases,
+    });
+  } catch (error) {
+    leases.release();
+    throw error;
+  }
+}
+
+function noRoute(host: VirtualHost): Handler {
+  return ({ call }) => {
+    throw new MeshError('NO_ROUTE', `no route of ${host.name} matches ${call.method} ${call.path} (${host.routes.length} looked at); inmesh explain tells why`);
+  };
+}
+
+const blackHole: Handler = ({ call }) => {
+  throw new MeshError(
+    'BLACK_HOLE',
+    `the policy knows no host "${call.host}" on port ${call.port}, and outboundTrafficPolicy is REGISTRY_ONLY: declare it in a ServiceEntry`,
+  );
+};
+
+const refuseClosed: Handler = () => {
+  throw new MeshError('CLOSED', 'the mesh was closed');
+};

@@ -1,0 +1,138 @@
+import type { Destination, Mirror, Route, RouteAction } from '@inmesh/policy';
+import type { Cluster } from './cluster/cluster.ts';
+import { direct } from './filters/direct.ts';
+import { edits } from './filters/edits.ts';
+import { fault } from './filters/fault.ts';
+import { hash } from './filters/hash.ts';
+import { mirror } from './filters/mirror.ts';
+import { observe } from './filters/observe.ts';
+import { redirect } from './filters/redirect.ts';
+import { retry } from './filters/retry.ts';
+import { missing, split } from './filters/split.ts';
+import { timeout } from './filters/timeout.ts';
+import { MeshError } from './errors.ts';
+import type { Filter, Handler, Runtime } from './handler.ts';
+import type { FilterKind } from './kind.ts';
+import type { RouteObserver } from './observer.ts';
+
+/**
+ * The order of the outbound stack, written once. A call goes down through these and comes back. A filter that a route
+ * does not configure is not in its chain: no function, no cost.
+ */
+
+/** What the filters of a whole route may ask for. */
+interface RouteParts {
+  readonly route: Route;
+  readonly observer: RouteObserver;
+}
+
+/** What the filters of one destination may ask for. */
+interface WayParts extends RouteParts {
+  readonly destination: Destination;
+  readonly cluster: Cluster;
+  readonly clusterOf: (name: string) => Cluster | undefined;
+}
+
+const ROUTE: readonly Layer<RouteParts>[] = [
+  // First, so that every outcome is counted: refusals by the mesh, injected faults and fixed answers included.
+  layer(observe, ({ observer }) => ({ observer })),
+  // Above timeout and retry: an injected abort is meant to be seen, an injected delay to be felt (Envoy's fault filter
+  // runs before its router). Above split: who gets a fault does not depend on where he would have gone.
+  layer(fault, ({ route }) => route.fault),
+  // Then `ends` below: split draws one destination, and retries stay in it.
+];
+
+const WAY: readonly Layer<WayParts>[] = [
+  // What is hashed, mirrored and sent is the request as this destination shall see it.
+  layer(edits, ({ route, destination }) => changes(route, destination)),
+  // Once per call, not per attempt: a retry walks on along the ring from the same key.
+  layer(hash, ({ route, cluster }) => (hashes(cluster) && route.hash.length > 0 ? { keys: route.hash } : null)),
+  // Above retry: a retry is not copied again. Above timeout: the copy lives by a deadline of its own.
+  layer(mirror, ({ route, clusterOf }) => mirrored(route, clusterOf)),
+  // Spans all attempts and the pauses between them.
+  layer(timeout, ({ route }) => (route.timeoutMs === null ? null : { ms: route.timeoutMs, waited: route.fault?.delay != null })),
+  // Everything below happens once per attempt.
+  layer(retry, ({ route, cluster }) => (route.retries === null ? null : { policy: route.retries, timeoutMs: route.timeoutMs, cluster })),
+  // Then the cluster: limits, choice of an endpoint, the attempt itself with its own time limit.
+];
+
+type Layer<Parts> = (parts: Parts, runtime: Runtime) => Filter | undefined;
+
+function layer<Parts, Config>(kind: FilterKind<Config>, config: (parts: Parts) => Config | null): Layer<Parts> {
+  return (parts, runtime) => {
+    const chosen = config(parts);
+    return chosen === null ? undefined : kind.outbound?.(chosen, runtime);
+  };
+}
+
+function compose<Parts>(layers: readonly Layer<Parts>[], parts: Parts, runtime: Runtime, bottom: Handler): Handler {
+  return layers.reduceRight((next, build) => build(parts, runtime)?.(next) ?? next, bottom);
+}
+
+/** What a stack is built from. */
+export interface StackParts {
+  readonly route: Route;
+  readonly runtime: Runtime;
+  /** Counts what is decided before a destination is drawn. */
+  readonly observer: RouteObserver;
+  readonly observerOf: (destination: Destination) => RouteObserver;
+  readonly clusterOf: (name: string) => Cluster | undefined;
+}
+
+/** The handler of a route: everything that happens to a call it matches. */
+export function outboundStack(parts: StackParts): Handler {
+  return compose(ROUTE, parts, parts.runtime, end(parts.route.action, parts));
+}
+
+const NOTHING_BELOW: Handler = () => {
+  throw new MeshError('MISUSE', 'the end of a stack has nothing below it');
+};
+
+/** What a route comes to: one of several destinations, or an answer of its own. */
+function end(action: RouteAction, parts: StackParts): Handler {
+  const { route, runtime } = parts;
+  const { responseHeaders } = route;
+  switch (action.kind) {
+    case 'forward':
+      return split.outbound!(
+        action.destinations.map((destination) => ({
+          weight: destination.weight,
+          observer: parts.observerOf(destination),
+          handler: way(destination, parts),
+        })),
+        runtime,
+      )(NOTHING_BELOW);
+    case 'redirect':
+      return redirect.outbound!({ ...action, responseHeaders }, runtime)(NOTHING_BELOW);
+    case 'direct':
+      return direct.outbound!({ ...action, responseHeaders }, runtime)(NOTHING_BELOW);
+    case 'refuse':
+      return () => {
+        throw new MeshError('ROUTE_INVALID', action.why, { status: action.status });
+      };
+  }
+}
+
+function way(destination: Destination, { route, runtime, observer, clusterOf }: StackParts): Handler {
+  if (destination.missing !== null) return missing({ ...destination, missing: destination.missing });
+  const cluster = clusterOf(destination.cluster);
+  if (cluster === undefined) return missing({ ...destination, missing: { status: 503, why: 'the policy does not declare it' } });
+  return compose(WAY, { route, destination, cluster, clusterOf, observer }, runtime, cluster.handler);
+}
+
+function changes({ rewrite }: Route, { requestHeaders, responseHeaders, authority }: Destination) {
+  const nothing = rewrite === null && authority === null && requestHeaders.length === 0 && responseHeaders.length === 0;
+  return nothing ? null : { rewrite, requestHeaders, responseHeaders, authority };
+}
+
+function hashes({ policy: { loadBalancer } }: Cluster): boolean {
+  return loadBalancer.kind === 'ringHash' || loadBalancer.kind === 'maglev';
+}
+
+function mirrored({ mirrors, timeoutMs }: Route, clusterOf: (name: string) => Cluster | undefined) {
+  const reachable = mirrors.flatMap(({ cluster, percent }: Mirror) => {
+    const handler = clusterOf(cluster)?.handler;
+    return handler === undefined || percent === 0 ? [] : [{ percent, handler }];
+  });
+  return reachable.length === 0 ? null : { mirrors: reachable, timeoutMs };
+}
