@@ -8,9 +8,6 @@ const run = promisify(execFile);
 it('greets as the ten lines of policy say: nine in ten in English', async () => {
   const hello = join(import.meta.dirname, '../examples/hello/hello.ts');
   const { stdout } = await run(process.execPath, ['--conditions=@inmesh/source', hello]);
-  const heard = /^\{ hello: (\d+), hola: (\d+) \}\n$/.exec(stdout);
-  expect(heard, stdout).not.toBeNull();
-  const [hello_, hola] = [Number(heard![1]), Number(heard![2])];
-  expect(hello_ + hola).toBe(100);
-  expect(hola).toBe(10);
+  // Weights are kept exactly while calls come one at a time; who is heard first is not ours to say.
+  expect(stdout).toMatch(/^\{ (hello: 90, hola: 10|hola: 10, hello: 90) \}\n$/);
 });

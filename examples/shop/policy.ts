@@ -12,7 +12,7 @@ export interface Traffic {
 export const RATES_HOST = 'rates.example.com';
 
 /** Longest an attempt may take before another endpoint is asked. */
-export const PER_TRY_TIMEOUT_MS = 500;
+export const PER_TRY_TIMEOUT_MS = 1000;
 
 /** Where ratings and the world outside are. Like all of this folder, resources as Istio has them. */
 export function neighbours(ratings: readonly Backend[], rates: readonly Backend[]): string {
@@ -24,7 +24,7 @@ metadata: { name: rates, namespace: shop }
 spec:
   hosts: [${RATES_HOST}]
   http:
-    - timeout: 3s
+    - timeout: 10s
       route:
         - destination: { host: ${RATES_HOST} }
 `;
@@ -100,7 +100,7 @@ spec:
       route:
         - destination: { host: reviews, subset: v3 }
     - name: everyone
-      timeout: 5s
+      timeout: 10s
       retries: { attempts: 3, perTryTimeout: ${PER_TRY_TIMEOUT_MS}ms, retryOn: 'connect-failure,reset,gateway-error' }
       route:${routes}
 `;

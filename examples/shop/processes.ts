@@ -21,7 +21,7 @@ export class Backend {
   arrived = 0;
   /** Killed by the story. */
   dead = false;
-  /** Of those, a second, lately. */
+  /** Of those, a second, lately; smoothed, as it is for the eye. */
   perSecond = 0;
   readonly #process: ChildProcess;
 
@@ -31,15 +31,15 @@ export class Backend {
     this.version = version;
     this.port = port;
     this.address = `127.0.0.1:${port}`;
-    let at = performance.now();
+    let last = { at: performance.now(), arrived: 0 };
     child.on('message', (report: Report) => {
       if ('port' in report) return;
-      const now = performance.now();
-      const lately = ((report.arrived - this.arrived) / (now - at)) * 1000;
-      // Smoothed, as it is for the eye only.
-      this.perSecond = (this.perSecond + lately) / 2;
       this.arrived = report.arrived;
-      at = now;
+      const now = performance.now();
+      // Reports that were held up come together; what lies between those is no rate.
+      if (now - last.at < 200) return;
+      this.perSecond = (this.perSecond + ((report.arrived - last.arrived) / (now - last.at)) * 1000) / 2;
+      last = { at: now, arrived: report.arrived };
     });
   }
 

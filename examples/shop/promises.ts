@@ -36,7 +36,7 @@ export const shared =
     return {
       text,
       kept: answered >= ENOUGH && Math.abs(seen - wanted) <= within,
-      figure: `${seen.toFixed(1)} % of ${answered} (${wanted} ± ${within.toFixed(1)})`,
+      figure: answered < ENOUGH ? `only ${answered} calls` : `${seen.toFixed(1)} % of ${answered} (${wanted} ± ${within.toFixed(1)})`,
     };
   };
 

@@ -17,7 +17,7 @@ const PROMOTED: Traffic = { split: { v1: 0, v2: 100 }, faultForJason: false };
 const SOON_MS = 3000;
 
 /** How long the slow endpoint takes: far beyond what an attempt is given. */
-const SLOW_MS = 2000;
+const SLOW_MS = 4000;
 
 /** What the director has to hand. */
 export interface Stage {
@@ -102,7 +102,7 @@ const SCENES: readonly Scene[] = [
     },
   },
   {
-    title: 'An endpoint of v2 turns slow: two seconds for each answer',
+    title: 'An endpoint of v2 turns slow: four seconds for each answer',
     play: async (stage) => {
       const { shop, tally, chronicle } = stage;
       const siblings = shop.of('reviews', 'v2');
@@ -110,7 +110,7 @@ const SCENES: readonly Scene[] = [
       tally.begin('the slow endpoint');
       victim.slowDown(SLOW_MS);
       chronicle.tell('director', `${victim.address} now takes ${SLOW_MS / 1000} s`);
-      await stay(stage, 1.5);
+      await stay(stage, 2);
       const settled = 'the slow endpoint, settled';
       tally.begin(settled);
       const before = siblings.map(({ arrived }) => arrived);
