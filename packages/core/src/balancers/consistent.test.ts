@@ -35,18 +35,18 @@ function tickingClock(ms: number) {
 describe.each([
   [
     'ringHash',
-    (runtime: Runtime) => ringHash.picker(ring(4096), list, runtime),
+    (runtime: Runtime, members: readonly EndpointState[]) => ringHash.picker(ring(4096), members, runtime),
     (runtime: Runtime) => ringHash.picker(ring(8192), list, runtime),
   ],
   [
     'maglev',
-    (runtime: Runtime) => maglev.picker(table(10_007), list, runtime),
+    (runtime: Runtime, members: readonly EndpointState[]) => maglev.picker(table(10_007), members, runtime),
     (runtime: Runtime) => maglev.picker(table(20_011), list, runtime),
   ],
 ])('%s', (_, make, makeOther) => {
   test('is built in slices that keep to their time, and says the same as when it is built at once', () => {
     const clock = tickingClock(1);
-    const building = make(testRuntime({ clock }));
+    const building = make(testRuntime({ clock }), list);
     if (!('step' in building)) throw new Error('built at once');
     let picker: Picker | undefined;
     let slices = 0;
@@ -58,7 +58,7 @@ describe.each([
     }
     expect(slices).toBeGreaterThan(2);
     expect(building.step(2)).toBe(picker);
-    const whole = make(testRuntime()) as Picker;
+    const whole = make(testRuntime(), list) as Picker;
     for (let key = 0n; key < 2n ** 64n; key += 2n ** 57n) {
       expect(picker.pick({ ...exchange, hashKey: key })).toBe(whole.pick({ ...exchange, hashKey: key }));
     }
@@ -66,8 +66,8 @@ describe.each([
 
   test('the same table serves as long as the same endpoints with the same weights take part', () => {
     const runtime = testRuntime();
-    const first = make(runtime);
-    expect(make(runtime)).toBe(first);
+    const first = make(runtime, list);
+    expect(make(runtime, list)).toBe(first);
     const other = makeOther(runtime);
     expect(other).not.toBe(first);
     const before = list[0]!.endpoint;
@@ -76,10 +76,13 @@ describe.each([
     list[0]!.endpoint = { ...before, weight: 2 };
     expect(makeOther(runtime)).not.toBe(other);
     list[0]!.endpoint = before;
+    const again = make(runtime, list);
+    expect(make(runtime, [...list].reverse())).toBe(again);
+    expect(make(runtime, [...list.slice(1), testState('10.0.0.9:80')])).not.toBe(again);
   });
 
   test('a key stays with its endpoint', () => {
-    const picker = make(testRuntime()) as Picker;
+    const picker = make(testRuntime(), list) as Picker;
     for (let key = 0n; key < 50n; key += 1n) {
       const hashKey = (key * 0x9e37_79b9_7f4a_7c15n) & 0xffff_ffff_ffff_ffffn;
       expect(new Set(Array.from({ length: 5 }, () => picker.pick({ ...exchange, hashKey }))).size).toBe(1);
@@ -87,7 +90,7 @@ describe.each([
   });
 
   test('a retry goes on to alternatives until it finds one not tried before', () => {
-    const picker = make(testRuntime()) as Picker;
+    const picker = make(testRuntime(), list) as Picker;
     for (let key = 1n; key < 40n; key += 1n) {
       const hashKey = (key * 0x9e37_79b9_7f4a_7c15n) & 0xffff_ffff_ffff_ffffn;
       const at = (attempt: number): EndpointState => picker.pick({ ...exchange, hashKey, attempt })!;
@@ -99,7 +102,7 @@ describe.each([
   });
 
   test('calls without a key go anywhere', () => {
-    const picker = make(testRuntime()) as Picker;
+    const picker = make(testRuntime(), list) as Picker;
     expect(new Set(Array.from({ length: 200 }, () => picker.pick(exchange))).size).toBe(8);
   });
 });

@@ -39,7 +39,7 @@ describe.each(['roundRobin', 'leastRequest'] as const)('%s', (kind) => {
       for (let call = 0; call < calls; call += 1) if (picker.pick(exchange) === fresh) count += 1;
       return count / calls;
     };
-    return { clock, share };
+    return { clock, picker, old, share };
   }
 
   test('an endpoint that joins warms up, then is one of all', () => {
@@ -56,6 +56,17 @@ describe.each(['roundRobin', 'leastRequest'] as const)('%s', (kind) => {
     expect(share(100)).toBe(0);
     clock.advance(54_000);
     expect(share(1000)).toBeCloseTo(0.9 / 3.9, 1);
+  });
+
+  test('once everybody is warm it is the plain algorithm again', () => {
+    const { clock, picker, old } = setUp(minute);
+    clock.advance(60_000);
+    picker.pick(exchange);
+    old[0]!.active = 1000;
+    const busy = Array.from({ length: 4000 }, () => picker.pick(exchange)).filter((state) => state === old[0]).length / 4000;
+    // Weighing by calls in flight it would be next to nothing; two draws hit the busy one twice in a sixteenth of cases.
+    expect(busy).toBeCloseTo(kind === 'leastRequest' ? 1 / 16 : 1 / 4, 1);
+    expect(busy).toBeGreaterThan(0.03);
   });
 
   test('without a policy nobody warms up', () => {

@@ -14,7 +14,7 @@ export interface PriorityPlan {
 }
 
 /** Percent that a group with so many available can carry. */
-export function healthOf({ available, total }: PriorityCount): number {
+function healthOf({ available, total }: PriorityCount): number {
   return total === 0 ? 0 : Math.min(100, Math.floor((140 * available) / total));
 }
 
