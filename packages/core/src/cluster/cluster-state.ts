@@ -16,7 +16,7 @@ import type { ClusterView, EndpointView } from './cluster-view.ts';
 import type { EndpointFeed } from './feed.ts';
 import { WaitingLine } from './limits.ts';
 import { ejectionMs, httpCodeOf, OutlierDetection } from './outlier.ts';
-import { buildPicker } from './picker.ts';
+import { buildPicker, type ClusterPicker } from './picker.ts';
 import { same } from './same.ts';
 
 /** What a snapshot says of a cluster; the newest one holds for all calls, also those of older snapshots. */
@@ -61,6 +61,7 @@ export class ClusterState implements Learner {
   #buildTimer: Timer | undefined = undefined;
   /** The picker in use does not know all that has changed. */
   #dirty = false;
+  #panic = false;
   #subscription: Closeable | undefined = undefined;
   #active = 0;
   /** Bounds of the newest policy, Infinity where there is none. */
@@ -351,12 +352,20 @@ export class ClusterState implements Learner {
     }
   }
 
-  #swap(picker: Picker | undefined): void {
+  #swap(picker: Picker | ClusterPicker | undefined): void {
+    this.#notePanic(picker !== undefined && 'plan' in picker && picker.plan.panics.some(Boolean));
     this.#picker = picker;
     this.#dirty = false;
     this.#building = undefined;
     this.#buildTimer?.cancel();
     this.#buildTimer = undefined;
+  }
+
+  /** Too few are healthy, so the ill ones are used as well (Envoy's panic threshold): worth waking somebody for. */
+  #notePanic(active: boolean): void {
+    if (active === this.#panic) return;
+    this.#panic = active;
+    this.#config.runtime.observer.event({ type: 'cluster.panic', cluster: this.#config.policy.name, active });
   }
 
   #buildOn(): void {

@@ -880,3 +880,22 @@ describe('the end', () => {
     expect(late.outcome.error!.code).toBe('CLOSED');
   });
 });
+
+describe('panic', () => {
+  test('is told when it begins and when it ends', async () => {
+    const { call, registry, events, settle } = setting({ policy: { resolution: 'dns', panicPercent: 60 } });
+    const list = (...health: ('healthy' | 'unhealthy')[]): Resolution => ({
+      state: 'bound',
+      endpoints: health.map((state, index) => testEndpoint(`10.0.0.${index + 1}:80`, { health: state })),
+    });
+    const panics = (): boolean[] => events.flatMap((event) => (event.type === 'cluster.panic' ? [event.active] : []));
+    void call().done;
+    registry.say(list('healthy', 'unhealthy'));
+    await settle();
+    expect(panics()).toEqual([true]);
+    registry.say(list('healthy', 'healthy'));
+    void call().done;
+    await settle();
+    expect(panics()).toEqual([true, false]);
+  });
+});
