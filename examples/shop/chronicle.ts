@@ -37,10 +37,13 @@ export class Chronicle {
       case 'endpoint.ejected':
         this.ejections += 1;
         this.#ejected.push({ at: performance.now(), address: event.address });
-        this.tell('mesh', `${shortName(event.cluster)} ejects ${event.address} for ${(event.ms / 1000).toFixed(0)} s: ${event.reason}`);
+        this.tell(
+          'mesh',
+          `${shortName(event.cluster)} ejects ${portOf(event.address)}, ${(event.ms / 1000).toFixed(0)} s: ${event.reason}`,
+        );
         break;
       case 'endpoint.returned':
-        this.tell('mesh', `${shortName(event.cluster)} takes ${event.address} back`);
+        this.tell('mesh', `${shortName(event.cluster)} gives ${portOf(event.address)} another chance`);
         break;
       case 'policy.applied':
         this.tell('mesh', `policy ${event.version.slice(0, 8)} in force, compiled in ${event.ms.toFixed(1)} ms`);
@@ -85,3 +88,6 @@ function shortName(cluster: string): string {
   const [, , subset = '', host = cluster] = cluster.split('|');
   return `${host.split('.')[0]} ${subset}`.trim();
 }
+
+/** `:41234`, which is what endpoints on one host differ in. */
+const portOf = (address: string): string => address.slice(address.lastIndexOf(':'));

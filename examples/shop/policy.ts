@@ -12,7 +12,7 @@ export interface Traffic {
 export const RATES_HOST = 'rates.example.com';
 
 /** Longest an attempt may take before another endpoint is asked. */
-export const PER_TRY_TIMEOUT_MS = 1000;
+const PER_TRY_TIMEOUT_MS = 1000;
 
 /** Where ratings and the world outside are. Like all of this folder, resources as Istio has them. */
 export function neighbours(ratings: readonly Backend[], rates: readonly Backend[]): string {

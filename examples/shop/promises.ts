@@ -14,13 +14,13 @@ export type Pledge = (chapters: readonly Chapter[]) => Verdict;
 type Which = (chapter: Chapter) => boolean;
 
 /** Fewer calls than this prove nothing. */
-const ENOUGH = 100;
+const ENOUGH = 50;
 
 /**
  * Destinations are drawn call by call, so a share of n draws strays by √(p(1−p)/n): by four and a half of those once in a
  * hundred thousand runs. Half a percent more leaves shares of 0 and 100 a straggler.
  */
-export function tolerance(percent: number, draws: number): number {
+function tolerance(percent: number, draws: number): number {
   const p = percent / 100;
   return 450 * Math.sqrt((p * (1 - p)) / Math.max(draws, 1)) + 0.5;
 }

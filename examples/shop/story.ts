@@ -93,7 +93,7 @@ const SCENES: readonly Scene[] = [
       tally.begin(name);
       const at = performance.now();
       victim.kill();
-      chronicle.tell('director', `SIGKILL to process ${victim.pid}, ${victim.address}`);
+      chronicle.tell('director', `SIGKILL to process ${victim.pid}, which listens on :${victim.port}`);
       await stay(stage, 3.5);
       return [
         happens('The killed endpoint is ejected', chronicle.untilEjected(victim.address, at), SOON_MS),
@@ -109,7 +109,7 @@ const SCENES: readonly Scene[] = [
       const victim = siblings[0]!;
       tally.begin('the slow endpoint');
       victim.slowDown(SLOW_MS);
-      chronicle.tell('director', `${victim.address} now takes ${SLOW_MS / 1000} s`);
+      chronicle.tell('director', `:${victim.port} now takes ${SLOW_MS / 1000} s`);
       await stay(stage, 2);
       const settled = 'the slow endpoint, settled';
       tally.begin(settled);
@@ -117,7 +117,7 @@ const SCENES: readonly Scene[] = [
       await stay(stage, 3);
       const arrived = siblings.map((one, index) => one.arrived - before[index]!);
       victim.slowDown(0);
-      chronicle.tell('director', `${victim.address} is well again`);
+      chronicle.tell('director', `:${victim.port} is well again`);
       // Its fair share would be a third.
       const counts = { there: arrived[0]!, all: arrived.reduce((sum, count) => sum + count, 0) };
       return [avoided('The slow endpoint is avoided', counts, 10, named(settled))];
@@ -128,7 +128,7 @@ const SCENES: readonly Scene[] = [
     play: async (stage) => {
       await steer(stage, 'the fault', { ...HALF, faultForJason: true });
       await stay(stage, 2.5);
-      return [onlyJason('The fault meets jason at every call, and nobody else')];
+      return [onlyJason('The fault meets jason, and only him')];
     },
   },
   {

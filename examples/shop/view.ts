@@ -62,7 +62,7 @@ export function liveView(out: NodeJS.WriteStream): View {
 const MARKS: Record<Line['kind'], string> = { scene: '▸', director: '·', mesh: '⟲', trouble: '✗' };
 
 /** The whole picture, line by line, with so many lines of what happened last. */
-export function frame(sight: Sight, lines: number): string[] {
+function frame(sight: Sight, lines: number): string[] {
   const { seconds, scene, folder, processes, recent, chapter, version, rejected, retries, ejections, failed } = sight;
   return [
     '',
@@ -73,14 +73,14 @@ export function frame(sight: Sight, lines: number): string[] {
     columns([
       ['calls', `${recent.perSecond.toFixed(0)}/s`],
       ['success', styleText(recent.success < 100 ? 'red' : 'green', `${recent.success.toFixed(2)} %`)],
-      ['failed', failed > 0 ? styleText('red', String(failed)) : '0'],
       ['p50', `${recent.p50.toFixed(1)} ms`],
       ['p99', `${recent.p99.toFixed(1)} ms`],
     ]),
     columns([
+      ['failed', failed > 0 ? styleText('red', String(failed)) : '0'],
       ['retries', String(retries)],
       ['ejections', String(ejections)],
-      ['policy', `${version.slice(0, 8)} ${rejected ? styleText('red', 'stays: the edit was rejected') : 'in force'}`],
+      ['policy', `${version.slice(0, 8)} ${rejected ? styleText('red', 'edit rejected') : 'in force'}`],
     ]),
     '',
     dim(` ${'reviews for everyone'.padEnd(BAR + 7)}wanted      seen`),
@@ -132,7 +132,7 @@ function tail({ lines, began }: Sight, count: number): string[] {
 }
 
 function columns(pairs: readonly (readonly [name: string, value: string])[]): string {
-  return ` ${pairs.map(([name, value]) => padVisible(`${dim(name)} ${value}`, 18)).join('')}`.trimEnd();
+  return ` ${pairs.map(([name, value]) => padVisible(`${dim(name)} ${value}`, 17)).join('')}`.trimEnd();
 }
 
 /** `left … right` over the width. */
