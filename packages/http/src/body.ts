@@ -88,6 +88,6 @@ export class ReplayBody {
 }
 
 /** One-shot bodies become replayable; everything else can be sent again as it is. */
-export function wrapBody(body: Body, cap: number): Body | ReplayBody {
+export function wrapBody(body: Body, cap: number): Body {
   return isOneShot(body) ? new ReplayBody(body, cap) : body;
 }

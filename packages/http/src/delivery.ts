@@ -120,7 +120,7 @@ export class Delivery implements Transport<Handable>, Application {
 }
 
 /** The exchange of a call that has not been touched by any filter yet. */
-export function newExchange(call: HttpRequest, life: Life): Exchange {
+function newExchange(call: HttpRequest, life: Life): Exchange {
   return { call, life, attempt: 0, tried: [], edits: NO_EDITS, hashKey: undefined, attemptTimeoutMs: 0, avoidPriorities: [] };
 }
 

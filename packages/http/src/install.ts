@@ -22,7 +22,7 @@ export class LegacyFace extends Dispatcher1Wrapper {
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    const { wrapHandler } = Dispatcher1Wrapper as unknown as { wrapHandler(handler: object): Dispatcher.DispatchHandler };
+    const { wrapHandler } = Dispatcher1Wrapper as unknown as { wrapHandler: (this: void, handler: object) => Dispatcher.DispatchHandler };
     return this.#mesh.dispatchOr(options, wrapHandler(handler), (passage) =>
       (this.#before ?? new Dispatcher1Wrapper(this.#mesh.fallback)).dispatch(options, watched(handler, passage)),
     );

@@ -28,9 +28,9 @@ export class HttpRequest implements Call {
   readonly headers: FlatHeaders;
   readonly wire: WireOptions;
   /** A ReplayBody where the caller's is one-shot. */
-  readonly body: Body | ReplayBody;
+  readonly body: Body;
 
-  constructor(origin: Origin, method: string, target: string, headers: FlatHeaders, body: Body | ReplayBody, wire: WireOptions) {
+  constructor(origin: Origin, method: string, target: string, headers: FlatHeaders, body: Body, wire: WireOptions) {
     const mark = target.indexOf('?');
     this.protocol = wire.upgrade === undefined || wire.upgrade === null || wire.upgrade === false ? 'http' : 'websocket';
     this.scheme = origin.scheme;

@@ -39,7 +39,7 @@ export function detectWorkload(env: Env = process.env, read: (path: string) => s
 }
 
 /** `region/zone/subzone`, later parts optional. */
-export function parseLocality(text: string): Workload['locality'] {
+function parseLocality(text: string): Workload['locality'] {
   const [region = '', zone = '', subzone = ''] = text.split('/');
   return { region, zone, subzone };
 }

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { edited, editResponse, flatten, rawOf, valueOf, valuesOf } from './headers.ts';
+
+describe('headers of a request', () => {
+  it('are taken in every form undici accepts', () => {
+    const want = ['accept', 'text/plain', 'x-many', 'one', 'x-many', 'two'];
+    expect(flatten({ Accept: 'text/plain', 'X-Many': ['one', 'two'] })).toEqual(want);
+    expect(flatten(['Accept', 'text/plain', 'X-Many', ['one', 'two']])).toEqual(want);
+    expect(flatten([['Accept', 'text/plain'], ['X-Many', ['one', 'two']]])).toEqual(want); // prettier-ignore
+    expect(flatten(new Headers([['accept', 'text/plain']]))).toEqual(['accept', 'text/plain']);
+    expect(flatten(new Map([['Accept', 'text/plain']]))).toEqual(['accept', 'text/plain']);
+    expect(flatten([Buffer.from('Accept'), Buffer.from('text/plain')])).toEqual(['accept', 'text/plain']);
+    expect(flatten({ count: 5, absent: undefined, empty: null })).toEqual(['count', '5', 'empty', '']);
+    for (const nothing of [undefined, null]) expect(flatten(nothing)).toEqual([]);
+  });
+
+  it('lose the second length that the fetch of Node 22 writes, not a real contradiction', () => {
+    expect(flatten({ 'content-length': '5, 5' })).toEqual(['content-length', '5']);
+    expect(flatten({ 'content-length': '5, 6' })).toEqual(['content-length', '5, 6']);
+  });
+
+  it('are found by name, several joined', () => {
+    const flat = flatten({ 'x-a': ['1', '2'], 'x-b': '3' });
+    expect([valueOf(flat, 'x-a'), valueOf(flat, 'x-b'), valueOf(flat, 'x-c'), valuesOf(flat, 'x-a')]).toEqual(['1,2', '3', undefined, ['1', '2']]);
+  });
+
+  it('are edited in the order of the operations, on a copy', () => {
+    const flat = flatten({ host: 'old', 'x-a': ['1', '2'], 'x-b': '3' });
+    const ops = [
+      { op: 'remove', name: 'x-b' },
+      { op: 'set', name: 'x-a', value: '9' },
+      { op: 'add', name: 'x-a', value: '10' },
+    ] as const;
+    expect(edited(flat, ops, 'new')).toEqual(['host', 'new', 'x-a', '9', 'x-a', '10']);
+    expect(flat).toEqual(['host', 'old', 'x-a', '1', 'x-a', '2', 'x-b', '3']);
+  });
+});
+
+describe('headers of a response', () => {
+  it('are edited in both of undici’s forms', () => {
+    const { headers, raw } = editResponse({ 'x-a': '1', 'x-b': '2', 'set-cookie': ['a=1'] }, [
+      { op: 'remove', name: 'x-a' },
+      { op: 'add', name: 'set-cookie', value: 'b=2' },
+      { op: 'set', name: 'x-c', value: '3' },
+    ]);
+    expect(headers).toEqual({ 'x-b': '2', 'set-cookie': ['a=1', 'b=2'], 'x-c': '3' });
+    expect(raw.map(String)).toEqual(['x-b', '2', 'set-cookie', 'a=1', 'set-cookie', 'b=2', 'x-c', '3']);
+    expect(rawOf({ 'x-a': ['1', '2'] }).map(String)).toEqual(['x-a', '1', 'x-a', '2']);
+  });
+});
