@@ -1,9 +1,9 @@
 import { toJsonSchema, type JsonSchema } from '@valibot/to-json-schema';
-import * as v from 'valibot';
 import { kinds } from './kinds/index.ts';
 import type { Kind } from './kinds/kind.ts';
 import { metadataSchema } from './parse/metadata.ts';
-import type { Facts, Schema } from './schema/fields.ts';
+import type { Schema } from './schema/fields.ts';
+import { shapeOf, type Shape } from './schema/shape.ts';
 
 /** JSON Schema (draft 07) of one kind, for editors: `# yaml-language-server: $schema=…`. From the definitions that `parse` uses. */
 export function jsonSchemaOf(kind: Kind): JsonSchema {
@@ -38,20 +38,28 @@ export function jsonSchema(): JsonSchema {
 }
 
 function convert(schema: Schema, open: boolean): JsonSchema {
-  const { $schema: _, ...converted } = toJsonSchema(schema, {
-    typeMode: 'input',
-    errorMode: 'ignore',
-    overrideSchema: ({ valibotSchema, jsonSchema }) => {
-      const description = v.getDescription(valibotSchema);
-      const { deprecated }: Facts = v.getMetadata(valibotSchema);
-      const closed = jsonSchema.properties !== undefined && !open;
-      return {
-        ...jsonSchema,
-        ...(description !== undefined && { description }),
-        ...(deprecated !== undefined && { deprecated: true }),
-        ...(closed && { additionalProperties: false }),
-      };
-    },
-  });
-  return converted;
+  const { $schema: _, ...converted } = toJsonSchema(schema, { typeMode: 'input', errorMode: 'ignore' });
+  return told(converted, shapeOf(schema), open);
+}
+
+/** Meanings and closed maps: the converter stops reading at the first transformation, and leaves unknown keys open. */
+function told(json: JsonSchema, shape: Shape, open: boolean): JsonSchema {
+  switch (shape.kind) {
+    case 'leaf':
+      return json;
+    case 'list':
+      return { ...json, items: told(json.items as JsonSchema, shape.item, open) };
+    case 'map':
+      return { ...json, additionalProperties: told(json.additionalProperties as JsonSchema, shape.value, open) };
+    case 'object': {
+      const properties: Record<string, JsonSchema> = {};
+      for (const [name, field] of shape.fields)
+        properties[name] = {
+          ...told(json.properties?.[name] as JsonSchema, field.shape, open),
+          description: field.meaning,
+          ...(field.facts.deprecated !== undefined && { deprecated: true }),
+        };
+      return { ...json, properties, ...(!open && { additionalProperties: false }) };
+    }
+  }
 }

@@ -58,7 +58,13 @@ function collect(shape: Shape, path: string, honoured: string, ignored: string, 
       meaning: field.meaning,
       default: field.facts.default ?? constant(field.fallback),
       required: field.required,
-      honoured: reason === '' ? [...readers].map((letter) => READERS[letter as keyof typeof READERS]).join(' ') : '',
+      honoured:
+        reason === ''
+          ? (Object.keys(READERS) as (keyof typeof READERS)[])
+              .filter((letter) => readers.includes(letter))
+              .map((letter) => READERS[letter])
+              .join(' ')
+          : '',
       notHonoured: reason,
       deprecated: field.facts.deprecated ?? '',
     });

@@ -59,7 +59,7 @@ export class World {
   missing(host: string): boolean {
     if (this.#hosts.has(host) || this.#wildcards.some((wildcard) => covers(wildcard, host))) return false;
     if (host.startsWith('*') && [...this.#hosts].some((known) => covers(host, known))) return false;
-    return host.endsWith(`.svc.${this.domain}`) ? this.all('Service').length > 0 : this.#hosts.size + this.#wildcards.length > 0;
+    return host.endsWith(`.svc.${this.domain}`) ? this.#byKind.has('Service') : this.#hosts.size + this.#wildcards.length > 0;
   }
 }
 

@@ -24,17 +24,24 @@ type Labels = Readonly<Record<string, string>>;
 /** Labels of the members of each service, as far as the document declares them. */
 function membersByHost(world: World): ReadonlyMap<string, readonly Labels[]> {
   const members = new Map<string, readonly Labels[]>();
-  const workloads = Map.groupBy(
-    [
-      ...world.all('Pod').map(({ metadata }) => metadata),
-      ...world
-        .all('WorkloadEntry')
-        .map(({ metadata, spec }) => ({ namespace: metadata.namespace, labels: { ...metadata.labels, ...spec.labels } })),
-    ],
-    ({ namespace }) => namespace,
-  );
-  const selected = (namespace: string, selector: Labels): readonly Labels[] =>
-    (workloads.get(namespace) ?? []).map(({ labels }) => labels).filter((labels) => selects(selector, labels));
+  // By each of their labels, so that a selector looks at few: all pods for each service would be a square.
+  const workloads = new Map<string, Labels[]>();
+  const index = (namespace: string, labels: Labels): void => {
+    for (const [key, value] of Object.entries(labels)) {
+      const place = JSON.stringify([namespace, key, value]);
+      const list = workloads.get(place);
+      if (list === undefined) workloads.set(place, [labels]);
+      else list.push(labels);
+    }
+  };
+  for (const { metadata } of world.all('Pod')) index(metadata.namespace, metadata.labels);
+  for (const { metadata, spec } of world.all('WorkloadEntry')) index(metadata.namespace, { ...metadata.labels, ...spec.labels });
+  const selected = (namespace: string, selector: Labels): readonly Labels[] => {
+    const [first] = Object.entries(selector);
+    return first === undefined
+      ? []
+      : (workloads.get(JSON.stringify([namespace, ...first])) ?? []).filter((labels) => selects(selector, labels));
+  };
   for (const { metadata, spec } of world.all('Service'))
     if (Object.keys(spec.selector).length > 0)
       members.set(world.host(metadata.name, metadata.namespace), selected(metadata.namespace, spec.selector));

@@ -50,7 +50,7 @@ export type BackendTLSPolicySpec = v.InferOutput<typeof schema>;
 const validation: Check<BackendTLSPolicySpec> = (spec, report) => {
   const { caCertificateRefs = [], wellKnownCACertificates, hostname, subjectAltNames = [] } = spec.validation ?? {};
   if (caCertificateRefs.length > 0 && wellKnownCACertificates !== undefined)
-    report.error(['validation', 'wellKnownCACertificates'], 'caCertificateRefs excludes wellKnownCACertificates', 'keep one of them');
+    report.conflict(['validation', 'wellKnownCACertificates'], 'caCertificateRefs excludes wellKnownCACertificates', 'keep one of them');
   if (spec.validation !== undefined && caCertificateRefs.length === 0 && wellKnownCACertificates === undefined)
     report.error(['validation', 'caCertificateRefs'], 'neither caCertificateRefs nor wellKnownCACertificates is given', 'add one of them');
   if (hostname !== undefined && !isDnsName(hostname))
@@ -61,9 +61,9 @@ const validation: Check<BackendTLSPolicySpec> = (spec, report) => {
     if (name?.type === 'Hostname' && name.hostname === undefined)
       report.error([...at, 'hostname'], 'type Hostname needs hostname', 'add hostname');
     if (name?.type === 'URI' && name.uri === undefined) report.error([...at, 'uri'], 'type URI needs uri', 'add uri');
-    if (name?.type === 'Hostname' && name.uri !== undefined) report.error([...at, 'uri'], 'type Hostname excludes uri', 'remove uri');
+    if (name?.type === 'Hostname' && name.uri !== undefined) report.conflict([...at, 'uri'], 'type Hostname excludes uri', 'remove uri');
     if (name?.type === 'URI' && name.hostname !== undefined)
-      report.error([...at, 'hostname'], 'type URI excludes hostname', 'remove hostname');
+      report.conflict([...at, 'hostname'], 'type URI excludes hostname', 'remove hostname');
   }
 };
 

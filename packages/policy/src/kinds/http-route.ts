@@ -142,7 +142,7 @@ const rules: Check<HTTPRouteSpec> = (spec, report) => {
     checkFilters(entry.filters, [...at, 'filters'], report);
     const redirects = (entry.filters ?? []).some((filter) => filter?.type === 'RequestRedirect');
     if (redirects && (entry.backendRefs ?? []).length > 0)
-      report.error([...at, 'backendRefs'], 'RequestRedirect excludes backendRefs', 'remove one of them');
+      report.conflict([...at, 'backendRefs'], 'RequestRedirect excludes backendRefs', 'remove one of them');
     for (const [filterIndex, filter] of (entry.filters ?? []).entries())
       for (const name of ['requestRedirect', 'urlRewrite'] as const)
         if (

@@ -32,6 +32,8 @@ export type Path = readonly (string | number)[];
  */
 export interface Report {
   error(path: Path, message: string, hint?: string): void;
+  /** An error too: fields that exclude each other. It is told whatever did not parse, since their presence is what is wrong. */
+  conflict(path: Path, message: string, hint?: string): void;
   warning(path: Path, message: string, hint?: string, code?: string): void;
   info(path: Path, message: string, hint?: string, code?: string): void;
 }

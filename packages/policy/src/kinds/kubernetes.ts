@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { defaulted, list, mapOf, optional, required, text } from '../schema/fields.ts';
+import { defaulted, documented, list, mapOf, optional, required, text } from '../schema/fields.ts';
 import { oneOf, port, whole } from '../schema/scalars.ts';
 import { kubernetesKind } from './kind.ts';
 
@@ -39,11 +39,14 @@ const endpointSliceSchema = v.object({
     v.object({
       addresses: required(v.array(v.string()), 'Addresses; all mean the same endpoint.'),
       conditions: v.optional(
-        v.object({
-          ready: optional(v.boolean(), 'Takes calls.', { default: 'true' }),
-          serving: optional(v.boolean(), 'Would take calls.', { default: 'as ready' }),
-          terminating: optional(v.boolean(), 'Is about to end.', { default: 'false' }),
-        }),
+        documented(
+          v.object({
+            ready: optional(v.boolean(), 'Takes calls.', { default: 'true' }),
+            serving: optional(v.boolean(), 'Would take calls.', { default: 'as ready' }),
+            terminating: optional(v.boolean(), 'Is about to end.', { default: 'false' }),
+          }),
+          'State of the endpoint.',
+        ),
         {},
       ),
       hostname: text('Host name of the endpoint.'),

@@ -17,7 +17,7 @@ const schema = v.object({
     'Names of the service: full names, or wildcards such as *.example.com.',
     { honoured: 'HGWT' },
   ),
-  addresses: list(v.string(), 'Virtual addresses or CIDR ranges under which TCP callers dial it.', { honoured: 'T' }),
+  addresses: list(v.string(), 'Virtual addresses or CIDR ranges under which callers dial it.', { honoured: 'HGWT' }),
   ports: list(
     v.object({
       number: required(port, 'Port callers address.'),
@@ -124,7 +124,7 @@ const members: Check<ServiceEntrySpec> = (spec, report) => {
   const { endpoints = [], resolution } = spec;
   const portNames = new Set((spec.ports ?? []).map((entry) => entry?.name));
   if (spec.workloadSelector !== undefined && endpoints.length > 0)
-    report.error(['workloadSelector'], 'endpoints exclude workloadSelector', 'keep one of them');
+    report.conflict(['workloadSelector'], 'endpoints exclude workloadSelector', 'keep one of them');
   if (spec.workloadSelector !== undefined && Object.keys(spec.workloadSelector.labels ?? {}).length === 0)
     report.warning(['workloadSelector', 'labels'], 'workloadSelector without labels selects every workload of the namespace', 'add labels');
 
@@ -150,7 +150,7 @@ const members: Check<ServiceEntrySpec> = (spec, report) => {
   switch (resolution) {
     case 'NONE':
       if (endpoints.length > 0)
-        report.error(['endpoints'], 'resolution NONE excludes endpoints', 'choose STATIC or DNS, or remove endpoints');
+        report.conflict(['endpoints'], 'resolution NONE excludes endpoints', 'choose STATIC or DNS, or remove endpoints');
       break;
     case 'STATIC':
       if (endpoints.length === 0 && spec.workloadSelector === undefined)
@@ -171,10 +171,10 @@ const members: Check<ServiceEntrySpec> = (spec, report) => {
       for (const [index, host] of (spec.hosts ?? []).entries())
         if (host !== undefined && !host.startsWith('*'))
           report.error(['hosts', index], `resolution DYNAMIC_DNS is for wildcard hosts, "${host}" is none`, 'use resolution DNS');
-      if (endpoints.length > 0) report.error(['endpoints'], 'resolution DYNAMIC_DNS excludes endpoints', 'remove them');
-      if ((spec.addresses ?? []).length > 0) report.error(['addresses'], 'resolution DYNAMIC_DNS excludes addresses', 'remove them');
+      if (endpoints.length > 0) report.conflict(['endpoints'], 'resolution DYNAMIC_DNS excludes endpoints', 'remove them');
+      if ((spec.addresses ?? []).length > 0) report.conflict(['addresses'], 'resolution DYNAMIC_DNS excludes addresses', 'remove them');
       if (spec.workloadSelector !== undefined)
-        report.error(['workloadSelector'], 'resolution DYNAMIC_DNS excludes workloadSelector', 'remove it');
+        report.conflict(['workloadSelector'], 'resolution DYNAMIC_DNS excludes workloadSelector', 'remove it');
       break;
     case undefined:
   }

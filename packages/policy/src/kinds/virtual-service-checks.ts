@@ -57,7 +57,7 @@ function checkHttpRoute(route: Partly<HttpRoute>, spec: Partly<VirtualServiceSpe
     for (const other of others) {
       const value = route[other];
       if (value !== undefined && !(Array.isArray(value) && value.length === 0))
-        report.error([...at, other], `${owner} excludes ${other}`, 'keep one of them');
+        report.conflict([...at, other], `${owner} excludes ${other}`, 'keep one of them');
     }
   };
   if (delegate !== undefined) {
@@ -83,10 +83,11 @@ function checkHttpRoute(route: Partly<HttpRoute>, spec: Partly<VirtualServiceSpe
     if (uri === undefined && authority === undefined && uriRegexRewrite === undefined)
       report.error([...at, 'rewrite'], 'the rewrite changes nothing', 'add uri, authority or uriRegexRewrite');
     if (uri !== undefined && uriRegexRewrite !== undefined)
-      report.error([...at, 'rewrite', 'uriRegexRewrite'], 'uri excludes uriRegexRewrite', 'keep one of them');
+      report.conflict([...at, 'rewrite', 'uriRegexRewrite'], 'uri excludes uriRegexRewrite', 'keep one of them');
   }
 
-  if (mirror !== undefined && mirrors.length > 0) report.error([...at, 'mirrors'], 'mirror excludes mirrors', 'move mirror into mirrors');
+  if (mirror !== undefined && mirrors.length > 0)
+    report.conflict([...at, 'mirrors'], 'mirror excludes mirrors', 'move mirror into mirrors');
   for (const share of ['mirrorPercent', 'mirror_percent', 'mirrorPercentage'] as const)
     if (route[share] !== undefined && mirror === undefined)
       report.warning(
@@ -148,8 +149,9 @@ function checkRedirect(redirect: Partly<NonNullable<HttpRoute['redirect']>>, at:
   if ([uri, prefixRewrite, authority, port, derivePort, scheme].every((part) => part === undefined))
     report.error(at, 'the redirect leads to where it comes from', 'add uri, prefixRewrite, authority, port, derivePort or scheme');
   if (uri !== undefined && prefixRewrite !== undefined)
-    report.error([...at, 'prefixRewrite'], 'uri excludes prefixRewrite', 'keep one of them');
-  if (port !== undefined && derivePort !== undefined) report.error([...at, 'derivePort'], 'port excludes derivePort', 'keep one of them');
+    report.conflict([...at, 'prefixRewrite'], 'uri excludes prefixRewrite', 'keep one of them');
+  if (port !== undefined && derivePort !== undefined)
+    report.conflict([...at, 'derivePort'], 'port excludes derivePort', 'keep one of them');
   if (redirectCode === undefined || [301, 302, 303, 307, 308].includes(redirectCode)) return;
   if (redirectCode < 300 || redirectCode > 399)
     report.error([...at, 'redirectCode'], `${redirectCode} is not a redirect`, 'write 301, 302, 303, 307 or 308');
@@ -162,7 +164,7 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 
 function checkDirectResponse(direct: Partly<NonNullable<HttpRoute['directResponse']>>, at: Path, report: Report): void {
   const { string, bytes } = direct.body ?? {};
-  if (string !== undefined && bytes !== undefined) report.error([...at, 'body', 'bytes'], 'string excludes bytes', 'keep one of them');
+  if (string !== undefined && bytes !== undefined) report.conflict([...at, 'body', 'bytes'], 'string excludes bytes', 'keep one of them');
   const field = string === undefined ? 'bytes' : 'string';
   if (bytes !== undefined && !BASE64.test(bytes)) report.error([...at, 'body', 'bytes'], 'the body is not base64');
   const size = string !== undefined ? Buffer.byteLength(string) : Math.floor(((bytes ?? '').length * 3) / 4);
@@ -177,7 +179,7 @@ function checkFault(fault: Partly<NonNullable<HttpRoute['fault']>>, at: Path, re
   if (delay === undefined && abort === undefined) report.error(at, 'the fault has neither delay nor abort', 'add one of them');
   if (delay !== undefined) {
     if (delay.fixedDelay !== undefined && delay.exponentialDelay !== undefined)
-      report.error([...at, 'delay', 'exponentialDelay'], 'fixedDelay excludes exponentialDelay', 'keep fixedDelay');
+      report.conflict([...at, 'delay', 'exponentialDelay'], 'fixedDelay excludes exponentialDelay', 'keep fixedDelay');
     if (delay.fixedDelay === undefined && delay.exponentialDelay === undefined)
       report.error([...at, 'delay', 'fixedDelay'], 'the delay has no length', 'add fixedDelay');
     if (delay.percentage === undefined && delay.percent === undefined)
@@ -187,7 +189,7 @@ function checkFault(fault: Partly<NonNullable<HttpRoute['fault']>>, at: Path, re
   const { httpStatus, grpcStatus, http2Error } = abort;
   const kinds = (['httpStatus', 'grpcStatus', 'http2Error'] as const).filter((kind) => abort[kind] !== undefined);
   if (kinds.length === 0) report.error([...at, 'abort', 'httpStatus'], 'the abort has no status', 'add httpStatus or grpcStatus');
-  if (kinds.length > 1) report.error([...at, 'abort', kinds[1] ?? ''], `${kinds.join(', ')} exclude each other`, 'keep one of them');
+  if (kinds.length > 1) report.conflict([...at, 'abort', kinds[1] ?? ''], `${kinds.join(', ')} exclude each other`, 'keep one of them');
   if (grpcStatus !== undefined && !Object.hasOwn(GRPC_STATUS, grpcStatus))
     report.error(
       [...at, 'abort', 'grpcStatus'],

@@ -232,6 +232,8 @@ const tcpRoute = v.object({
   route: list(l4Destination, 'Where connections go.', { honoured: 'T' }),
 });
 
+const NO_L4 = 'raw TCP and TLS connections are not routed yet';
+
 /** Fields of a VirtualService. */
 export const virtualServiceSchema = v.object({
   hosts: list(host, 'Names the rules answer for: short names (of this namespace), full names, `*.suffix`. Empty for a delegate.', {
@@ -242,8 +244,8 @@ export const virtualServiceSchema = v.object({
     honoured: 'HGWT',
   }),
   http: list(httpRoute, 'Rules for HTTP, gRPC and WebSocket; the first that matches decides.', { honoured: 'HGW' }),
-  tls: list(tlsRoute, 'Rules for TLS connections that the mesh does not terminate, by server name.', { honoured: 'T' }),
-  tcp: list(tcpRoute, 'Rules for other TCP connections.', { honoured: 'T' }),
+  tls: list(tlsRoute, 'Rules for TLS connections that the mesh does not terminate, by server name.', { notHonoured: NO_L4 }),
+  tcp: list(tcpRoute, 'Rules for other TCP connections.', { notHonoured: NO_L4 }),
   exportTo: list(exportTarget, 'Namespaces that see the rules: `.` its own, `*` all, or names.', { default: '["*"]', honoured: 'HGWT' }),
 });
 

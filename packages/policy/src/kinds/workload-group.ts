@@ -53,7 +53,7 @@ const template: Check<WorkloadGroupSpec> = (spec, report) => {
   if (found === undefined) return;
   const ways = (['httpGet', 'tcpSocket', 'exec', 'grpc'] as const).filter((way) => found[way] !== undefined);
   if (ways.length !== 1)
-    report.error(
+    report.conflict(
       ['probe', ways[1] ?? 'httpGet'],
       ways.length === 0 ? 'the probe says nothing to do' : `${ways.join(', ')} exclude each other`,
       'keep exactly one of httpGet, tcpSocket, exec, grpc',

@@ -2,7 +2,7 @@ import type { Metadata } from '../document.ts';
 import { LOAD_BALANCER_ANNOTATION } from '../kinds/destination-rule.ts';
 import { nearest } from '../schema/nearest.ts';
 import { clip } from '../schema/scalars.ts';
-import type { Finding } from './finding.ts';
+import type { Findings } from './finding.ts';
 
 /** Annotations of ours: where they may stand and which values they have. */
 const KNOWN = new Map<string, { readonly kind: string; readonly values: readonly string[] }>([
@@ -10,7 +10,7 @@ const KNOWN = new Map<string, { readonly kind: string; readonly values: readonly
 ]);
 
 /** Judges the annotations of inmesh.dev; those of others are none of our business. */
-export function checkAnnotations(kind: string, metadata: Metadata, found: Finding[]): void {
+export function checkAnnotations(kind: string, metadata: Metadata, found: Findings): void {
   for (const [name, value] of Object.entries(metadata.annotations)) {
     if (!name.startsWith('inmesh.dev/')) continue;
     const path = ['metadata', 'annotations', name];

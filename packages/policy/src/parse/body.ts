@@ -4,7 +4,7 @@ import type { Kind, Report } from '../kinds/kind.ts';
 import type { Schema } from '../schema/fields.ts';
 import { shapeOf } from '../schema/shape.ts';
 import type { ProblemCode } from './codes.ts';
-import { MOST_PROBLEMS, type Finding } from './finding.ts';
+import type { Finding, Findings } from './finding.ts';
 import { nameOf, walk } from './walk.ts';
 
 type Path = readonly (string | number)[];
@@ -27,7 +27,7 @@ class Broken {
 }
 
 /** A value against a schema: all that is wrong is in `found`; `broken` knows where. The value holds what parsed. */
-function check(schema: Schema, input: unknown, prefix: Path, open: boolean, found: Finding[], broken: Broken): unknown {
+function check(schema: Schema, input: unknown, prefix: Path, open: boolean, found: Findings, broken: Broken): unknown {
   const walked = walk(shapeOf(schema), input, prefix, open, found, (path) => broken.add(path));
   if (walked.tooLarge) {
     found.push({ code: 'INM0002', severity: 'error', path: prefix, message: 'the resource holds too many values', hint: 'split it' });
@@ -40,8 +40,7 @@ function check(schema: Schema, input: unknown, prefix: Path, open: boolean, foun
   for (const issue of result.issues) {
     const inner = (issue.path ?? []).map(({ key }) => key as string | number);
     const path = [...prefix, ...inner];
-    if (!broken.has(path) && found.length < MOST_PROBLEMS)
-      found.push({ code: 'IST0106', severity: 'error', path, ...wording(issue, path) });
+    if (!broken.has(path)) found.push({ code: 'IST0106', severity: 'error', path, ...wording(issue, path) });
     broken.add(path);
     forget(output, inner);
   }
@@ -96,34 +95,30 @@ function describe(input: unknown): string {
 }
 
 /** Metadata against its schema; undefined if it is of no use. */
-export function checkMetadata<S extends Schema>(schema: S, input: unknown, found: Finding[]): v.InferOutput<S> | undefined {
+export function checkMetadata<S extends Schema>(schema: S, input: unknown, found: Findings): v.InferOutput<S> | undefined {
   const broken = new Broken();
   const output = check(schema, input, ['metadata'], false, found, broken);
   return broken.has(['metadata']) ? undefined : output;
 }
 
-/** The body of a resource against its kind: schema first, then the rules over several fields. Undefined if it has errors. */
-export function checkBody(kind: Kind, input: unknown, metadata: Metadata, found: Finding[]): { readonly spec: unknown } | undefined {
+/** The body of a resource against its kind: schema first, then the rules over several fields. Of use only if nothing failed. */
+export function checkBody(kind: Kind, input: unknown, metadata: Metadata, found: Findings): unknown {
   const prefix: Path = kind.body === 'spec' ? ['spec'] : [];
   const broken = new Broken();
-  let sound = true;
-  const before = found.length;
   const spec = check(kind.schema, input, prefix, kind.open, found, broken);
-  if (found.slice(before).some(({ severity }) => severity === 'error')) sound = false;
 
   const add = (severity: Finding['severity'], code: ProblemCode, path: Path, message: string, hint: string): void => {
-    if (severity === 'error') sound = false;
     const [first = '', ...rest] = message.split('\n');
-    const whole = [...prefix, ...path];
-    if (severity === 'error' && broken.has(whole)) return;
-    if (found.length < MOST_PROBLEMS)
-      found.push({ code, severity, path: whole, message: first, hint: hint !== '' ? hint : rest.join(' ') });
+    found.push({ code, severity, path: [...prefix, ...path], message: first, hint: hint !== '' ? hint : rest.join(' ') });
   };
   const report: Report = {
-    error: (path, message, hint = '') => add('error', 'IST0106', path, message, hint),
+    error: (path, message, hint = '') => {
+      if (!broken.has([...prefix, ...path])) add('error', 'IST0106', path, message, hint);
+    },
+    conflict: (path, message, hint = '') => add('error', 'IST0106', path, message, hint),
     warning: (path, message, hint = '', code = 'IST0133') => add('warning', code as ProblemCode, path, message, hint),
     info: (path, message, hint = '', code = 'IST0133') => add('info', code as ProblemCode, path, message, hint),
   };
   if (spec !== null && typeof spec === 'object') for (const rule of kind.checks) rule(spec, report, metadata);
-  return sound ? { spec } : undefined;
+  return spec;
 }

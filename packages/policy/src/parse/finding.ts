@@ -13,8 +13,32 @@ export interface Finding {
   readonly atKey?: boolean;
 }
 
-/** More are not listed; a hostile document could hold millions. */
-export const MOST_PROBLEMS = 1000;
+/** More errors, or more of the rest, are not listed; a hostile document could hold millions. */
+const MOST = 1000;
+
+/** A list of findings that stays small and forgets no verdict: warnings never crowd out errors. */
+export class Findings<Item extends { readonly severity: Severity } = Finding> {
+  readonly list: Item[] = [];
+  /** There is at least one error, listed or not. */
+  failed = false;
+  unlisted = 0;
+  #errors = 0;
+
+  /** Whether one more of this severity would be listed. */
+  room(severity: Severity): boolean {
+    return (severity === 'error' ? this.#errors : this.list.length - this.#errors) < MOST;
+  }
+
+  push(item: Item): void {
+    const { severity } = item;
+    if (severity === 'error') this.failed = true;
+    if (!this.room(severity)) this.unlisted++;
+    else {
+      this.list.push(item);
+      if (severity === 'error') this.#errors++;
+    }
+  }
+}
 
 /** `spec.http[0].match[1].headers["x.y"]` */
 export function printPath(path: readonly (string | number)[]): string {

@@ -14,11 +14,15 @@ export function fingerprint(resources: readonly Resource[]): string {
 /** JSON with sorted keys and without undefined. */
 function canonical(value: unknown): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
-  const parts: string[] = [];
-  for (const key of Object.keys(value).sort()) {
-    const part: unknown = (value as Record<string, unknown>)[key];
-    if (part !== undefined) parts.push(`${JSON.stringify(key)}:${canonical(part)}`);
+  let text = '';
+  if (Array.isArray(value)) {
+    for (const item of value) text += `${text === '' ? '' : ','}${canonical(item)}`;
+    return `[${text}]`;
   }
-  return `{${parts.join(',')}}`;
+  const map = value as Readonly<Record<string, unknown>>;
+  for (const key of Object.keys(map).sort()) {
+    const part = map[key];
+    if (part !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonical(part)}`;
+  }
+  return `{${text}}`;
 }

@@ -39,5 +39,6 @@ export function standing(apiVersion: string, kind: string): Standing {
   const why = LATER.get(name);
   if (why !== undefined) return { is: 'later', why };
   if (!OUR_GROUPS.has(group)) return { is: 'foreign', name: `${group === '' ? 'core' : group}/${kind}` };
-  return { is: 'unknown', known: kinds.filter((one) => one.group === group).map((one) => one.kind) };
+  const known = [...byName.keys(), ...LATER.keys()].filter((one) => one.startsWith(`${group}/`)).map((one) => one.slice(group.length + 1));
+  return { is: 'unknown', known };
 }

@@ -6,7 +6,7 @@ import { nearest } from '../schema/nearest.ts';
 import { clip } from '../schema/scalars.ts';
 import { checkAnnotations } from './annotations.ts';
 import { checkBody, checkMetadata } from './body.ts';
-import { MOST_PROBLEMS, printPath, type Finding } from './finding.ts';
+import { Findings, printPath, type Finding } from './finding.ts';
 import { fingerprint } from './fingerprint.ts';
 import { standing } from './groups.ts';
 import { metadataSchema, SERVER_SET } from './metadata.ts';
@@ -81,29 +81,48 @@ export function parse(sources: readonly SourceText[]): Parsed {
 const nameOf = (resource: Pick<Resource, 'kind' | 'metadata'>): string =>
   resource.metadata.namespace === '' ? `${resource.kind} ${resource.metadata.name}` : labelOf(resource);
 
+/** The problems of all texts, with their places. */
 class Problems {
-  readonly #list: Problem[] = [];
-  #unlisted = 0;
-  failed = false;
+  readonly #found = new Findings<Problem>();
+
+  get failed(): boolean {
+    return this.#found.failed;
+  }
 
   add(resource: string, finding: Finding, file: string, place: Place): void {
     const { code, severity, path, message, hint } = finding;
-    if (severity === 'error') this.failed = true;
-    if (this.#list.length >= MOST_PROBLEMS) this.#unlisted++;
-    else this.#list.push({ code, severity, resource, path: printPath(path), message, hint, file, ...place });
+    this.#found.push({ code, severity, resource, path: printPath(path), message, hint, file, ...place });
   }
 
   at({ file, base, locate }: Candidate, resource: string, finding: Finding): void {
-    const full = this.#list.length >= MOST_PROBLEMS;
-    this.add(resource, finding, file, full ? { line: 1, column: 1 } : locate([...base, ...finding.path], finding.atKey));
+    const place = this.#found.room(finding.severity) ? locate([...base, ...finding.path], finding.atKey) : { line: 1, column: 1 };
+    this.add(resource, finding, file, place);
+  }
+
+  /** What a resource has beyond what it lists. */
+  unlisted(count: number): void {
+    this.#found.unlisted += count;
   }
 
   list(): readonly Problem[] {
-    if (this.#unlisted === 0) return this.#list;
-    const message = `${this.#unlisted} more problems are not listed`;
-    const { file, line, column } = this.#list.at(-1) ?? { file: '', line: 1, column: 1 };
-    const severity = this.failed ? 'error' : 'warning';
-    return [...this.#list, { code: 'INM0009', severity, resource: '', path: '', message, hint: 'repair those first', file, line, column }];
+    const { list, unlisted, failed } = this.#found;
+    if (unlisted === 0) return list;
+    const message = `${unlisted} more problems are not listed`;
+    const { file, line, column } = list.at(-1) ?? { file: '', line: 1, column: 1 };
+    return [
+      ...list,
+      {
+        code: 'INM0009',
+        severity: failed ? 'error' : 'warning',
+        resource: '',
+        path: '',
+        message,
+        hint: 'repair those first',
+        file,
+        line,
+        column,
+      },
+    ];
   }
 }
 
@@ -128,6 +147,9 @@ function* open(candidate: Candidate, problems: Problems): Generator<Candidate> {
   for (const [index, item] of items.entries())
     yield* open({ ...candidate, ...typed, value: item as unknown, base: [...path, index] }, problems);
 }
+
+/** What stands beside the body of a kind that has no spec. */
+const HEAD: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata', 'status']);
 
 /** One object → a resource, or its problems. */
 function judge(candidate: Candidate, problems: Problems, skipped: Record<string, number>): Resource | undefined {
@@ -206,11 +228,11 @@ function judge(candidate: Candidate, problems: Problems, skipped: Record<string,
   }
 
   const { kind } = found;
-  const findings: Finding[] = [];
+  const findings = new Findings();
   const about = readMetadata(value['metadata'], kind.clusterScoped, findings);
-  const body = kind.body === 'spec' ? bodyOfSpec(value, kind.open, findings) : without(value, ['apiVersion', 'kind', 'metadata', 'status']);
+  const body = kind.body === 'spec' ? bodyOfSpec(value, kind.open, findings) : without(value, HEAD);
   const known: Metadata = about ?? { ...raw, labels: {}, annotations: {}, createdAt: 0 };
-  const judged = body === undefined ? undefined : checkBody(kind, body, known, findings);
+  const spec = checkBody(kind, body, known, findings);
   if (about !== undefined) checkAnnotations(kind.kind, about, findings);
   if (kind.notHonoured !== null)
     findings.push({
@@ -222,13 +244,14 @@ function judge(candidate: Candidate, problems: Problems, skipped: Record<string,
     });
 
   const name = about === undefined ? label : nameOf({ kind: kind.kind, metadata: about });
-  for (const finding of findings) problems.at(candidate, name, finding);
-  if (about === undefined || judged === undefined || findings.some(({ severity }) => severity === 'error')) return undefined;
+  for (const finding of findings.list) problems.at(candidate, name, finding);
+  problems.unlisted(findings.unlisted);
+  if (about === undefined || findings.failed) return undefined;
   const origin = { file: candidate.file, line: candidate.locate(candidate.base).line };
-  return { apiVersion, kind: kind.kind, metadata: about, spec: judged.spec, origin };
+  return { apiVersion, kind: kind.kind, metadata: about, spec, origin };
 }
 
-function readMetadata(given: unknown, clusterScoped: boolean, findings: Finding[]): Metadata | undefined {
+function readMetadata(given: unknown, clusterScoped: boolean, findings: Findings): Metadata | undefined {
   const input = isPlain(given) ? without(given, SERVER_SET) : (given ?? {});
   const output = checkMetadata(metadataSchema, input, findings);
   if (output === undefined) return undefined;
@@ -237,7 +260,7 @@ function readMetadata(given: unknown, clusterScoped: boolean, findings: Finding[
 }
 
 /** `spec` of a resource; other fields beside it are judged here. */
-function bodyOfSpec(value: Plain, open: boolean, findings: Finding[]): unknown {
+function bodyOfSpec(value: Plain, open: boolean, findings: Findings): unknown {
   const FIELDS = ['apiVersion', 'kind', 'metadata', 'spec', 'status'];
   if (!open)
     for (const field of Object.keys(value)) {
@@ -256,9 +279,10 @@ function bodyOfSpec(value: Plain, open: boolean, findings: Finding[]): unknown {
   return value['spec'] ?? {};
 }
 
-function without(value: Plain, keys: Iterable<string>): Plain {
-  const rest: Record<string, unknown> = { ...value };
-  for (const key of keys) delete rest[key];
+function without(value: Plain, keys: ReadonlySet<string>): Plain {
+  const rest: Record<string, unknown> = {};
+  for (const key of Object.keys(value))
+    if (!keys.has(key)) Object.defineProperty(rest, key, { value: value[key], enumerable: true, configurable: true, writable: true });
   return rest;
 }
 

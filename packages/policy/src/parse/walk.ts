@@ -1,6 +1,7 @@
 import { nearest } from '../schema/nearest.ts';
-import type { Shape } from '../schema/shape.ts';
-import type { Finding } from './finding.ts';
+import { clip } from '../schema/scalars.ts';
+import type { Field, Shape } from '../schema/shape.ts';
+import type { Finding, Findings } from './finding.ts';
 
 type Path = readonly (string | number)[];
 
@@ -19,18 +20,27 @@ const MOST_VALUES = 250_000;
  * was probably meant), deprecated fields, fields that are not honoured here, lists where maps belong. A null field means
  * an absent one, as everywhere in Kubernetes, and is left out of the value it gives back.
  */
-export function walk(shape: Shape, value: unknown, path: Path, open: boolean, found: Finding[], broken: (path: Path) => void): Walked {
+export function walk(shape: Shape, value: unknown, path: Path, open: boolean, found: Findings, broken: (path: Path) => void): Walked {
   let left = MOST_VALUES;
+  // One path that grows and shrinks: it is copied only where something is found.
+  const at: (string | number)[] = [...path];
 
-  const go = (at: Shape, value: unknown, path: Path, ignored: boolean): unknown => {
-    if (--left < 0 || at.kind === 'leaf' || value === null || typeof value !== 'object') return value;
-    if (at.kind === 'list') {
+  const below = (key: string | number, shape: Shape, value: unknown, ignored: boolean): unknown => {
+    at.push(key);
+    const cleaned = go(shape, value, ignored);
+    at.pop();
+    return cleaned;
+  };
+
+  const go = (shape: Shape, value: unknown, ignored: boolean): unknown => {
+    if (--left < 0 || shape.kind === 'leaf' || value === null || typeof value !== 'object') return value;
+    if (shape.kind === 'list') {
       if (!Array.isArray(value)) return value;
       let copy: unknown[] | undefined;
-      for (const [index, item] of value.entries()) {
-        const cleaned = go(at.item, item, [...path, index], ignored);
-        if (cleaned !== item) (copy ??= [...value])[index] = cleaned;
-        if (left < 0) break;
+      for (let index = 0; index < value.length && left >= 0; index++) {
+        const item: unknown = value[index];
+        const cleaned = below(index, shape.item, item, ignored);
+        if (cleaned !== item) (copy ??= value.slice())[index] = cleaned;
       }
       return copy ?? value;
     }
@@ -38,93 +48,82 @@ export function walk(shape: Shape, value: unknown, path: Path, open: boolean, fo
       found.push({
         code: 'IST0106',
         severity: 'error',
-        path,
-        message: `${nameOf(path)} is a list, a map is expected`,
+        path: [...at],
+        message: `${nameOf(at)} is a list, a map is expected`,
         hint: 'remove the dash',
       });
-      broken(path);
+      broken(at);
       return undefined;
     }
     const map = value as Readonly<Record<string, unknown>>;
     let copy: Record<string, unknown> | undefined;
-    const replace = (key: string, by: unknown): void => {
-      copy ??= { ...map };
-      if (by === undefined) delete copy[key];
-      else copy[key] = by;
-    };
     for (const key of Object.keys(map)) {
       if (left < 0) break;
-      const here = [...path, key];
-      if (at.kind === 'map') {
-        if (key === '__proto__' || key === 'constructor' || key === 'prototype') {
-          found.push({
-            code: 'IST0106',
-            severity: 'error',
-            path: here,
-            message: `"${key}" cannot be a key`,
-            hint: 'choose another name',
-            atKey: true,
-          });
-          continue;
-        }
-        if (map[key] === null) {
-          found.push({
-            code: 'IST0106',
-            severity: 'error',
-            path: here,
-            message: `"${key}" has no value`,
-            hint: 'write a value, {} where presence is meant, or remove the key',
-          });
-          broken(here);
-          continue;
-        }
-        const cleaned = go(at.value, map[key], here, ignored);
-        if (cleaned !== map[key]) replace(key, cleaned);
-        continue;
-      }
-      const field = at.fields.get(key);
-      if (field === undefined) {
-        if (open) continue;
-        const guess = nearest(key, at.fields.keys());
-        if (guess !== undefined) broken([...path, guess]);
-        found.push({
-          code: 'INM0008',
-          severity: 'error',
-          path: here,
-          message: `unknown field "${key.length > 80 ? `${key.slice(0, 79)}…` : key}"`,
-          hint:
-            guess !== undefined
-              ? `did you mean ${guess}?`
-              : at.fields.size === 0
-                ? 'nothing is expected here'
-                : `known here: ${[...at.fields.keys()].sort().join(', ')}`,
-          atKey: true,
-        });
-        continue;
-      }
-      if (map[key] === null || map[key] === undefined) {
-        replace(key, undefined);
-        continue;
-      }
-      const { deprecated, notHonoured } = field.facts;
-      if (deprecated !== undefined)
-        found.push({ code: 'IST0002', severity: 'warning', path: here, message: `${key} is deprecated`, hint: deprecated, atKey: true });
-      if (notHonoured !== undefined && !ignored && !isNothing(map[key]))
-        found.push({
-          code: 'INM0301',
-          severity: 'info',
-          path: here,
-          message: `${key} is accepted but not honoured: ${notHonoured}`,
-          hint: '',
-          atKey: true,
-        });
-      const cleaned = go(field.shape, map[key], here, ignored || notHonoured !== undefined);
-      if (cleaned !== map[key]) replace(key, cleaned);
+      const given = map[key];
+      const cleaned = shape.kind === 'map' ? entry(shape.value, key, given, ignored) : field(shape.fields, key, given, ignored);
+      if (cleaned === given) continue;
+      copy ??= { ...map };
+      if (cleaned === undefined) delete copy[key];
+      else copy[key] = cleaned;
     }
     return copy ?? map;
   };
 
-  const cleaned = go(shape, value, path, false);
+  const tell = (key: string, finding: Omit<Finding, 'path'>): void => {
+    found.push({ ...finding, path: [...at, key] });
+  };
+
+  /** An entry of a map with free keys. */
+  const entry = (shape: Shape, key: string, given: unknown, ignored: boolean): unknown => {
+    if (key === '__proto__' || key === 'constructor' || key === 'prototype')
+      tell(key, { code: 'IST0106', severity: 'error', message: `"${key}" cannot be a key`, hint: 'choose another name', atKey: true });
+    else if (given === null) {
+      tell(key, {
+        code: 'IST0106',
+        severity: 'error',
+        message: `"${clip(key)}" has no value`,
+        hint: 'write a value, {} where presence is meant, or remove the key',
+      });
+      broken([...at, key]);
+    } else return below(key, shape, given, ignored);
+    return given;
+  };
+
+  const field = (fields: ReadonlyMap<string, Field>, key: string, given: unknown, ignored: boolean): unknown => {
+    const known = fields.get(key);
+    if (known === undefined) {
+      if (!open) unknownField(fields, key);
+      return given;
+    }
+    if (given === null) return undefined;
+    const { deprecated, notHonoured } = known.facts;
+    if (deprecated !== undefined)
+      tell(key, { code: 'IST0002', severity: 'warning', message: `${key} is deprecated`, hint: deprecated, atKey: true });
+    if (notHonoured !== undefined && !ignored && !isNothing(given))
+      tell(key, {
+        code: 'INM0301',
+        severity: 'info',
+        message: `${key} is accepted but not honoured: ${notHonoured}`,
+        hint: '',
+        atKey: true,
+      });
+    return below(key, known.shape, given, ignored || notHonoured !== undefined);
+  };
+
+  const unknownField = (fields: ReadonlyMap<string, Field>, key: string): void => {
+    const guess = found.room('error') ? nearest(key, fields.keys()) : undefined; // no guesses for what nobody reads
+    if (guess !== undefined) broken([...at, guess]); // that it is missing is no second fault
+    const known = fields.size === 0 ? 'nothing is expected here' : `known here: ${[...fields.keys()].sort().join(', ')}`;
+    tell(key, {
+      code: 'INM0008',
+      severity: 'error',
+      message: `unknown field "${clip(key)}"`,
+      hint: guess === undefined ? known : `did you mean ${guess}?`,
+      atKey: true,
+    });
+  };
+
+  const cleaned = go(shape, value, false);
   return { value: cleaned, tooLarge: left < 0 };
 }
 

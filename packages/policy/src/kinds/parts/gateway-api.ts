@@ -254,7 +254,7 @@ export function checkFilters(filters: readonly (Filter | undefined)[] | undefine
     if (filter[own] === undefined) report.error([...at, own], `a filter of type ${type} needs ${own}`, `add ${own}`);
     for (const field of Object.keys(filter))
       if (field !== 'type' && field !== own && filter[field] !== undefined)
-        report.error([...at, field], `a filter of type ${type} excludes ${field}`, 'write one filter for each');
+        report.conflict([...at, field], `a filter of type ${type} excludes ${field}`, 'write one filter for each');
     const repeatable = type === 'RequestMirror' || type === 'ExtensionRef';
     if (!repeatable && types.has(type)) report.error([...at, 'type'], `two filters of type ${type}`, 'merge them');
     types.add(type);
@@ -265,7 +265,7 @@ export function checkFilters(filters: readonly (Filter | undefined)[] | undefine
     if (modifier !== undefined) checkModifier(modifier, [...at, own], report);
     const mirror = filter['requestMirror'] as Partly<NonNullable<v.InferOutput<typeof httpFilter>['requestMirror']>> | undefined;
     if (mirror?.percent !== undefined && mirror.fraction !== undefined)
-      report.error([...at, 'requestMirror', 'fraction'], 'percent excludes fraction', 'keep one of them');
+      report.conflict([...at, 'requestMirror', 'fraction'], 'percent excludes fraction', 'keep one of them');
     const { numerator, denominator } = mirror?.fraction ?? {};
     if (numerator !== undefined && denominator !== undefined && numerator > denominator)
       report.error(
@@ -280,7 +280,7 @@ export function checkFilters(filters: readonly (Filter | undefined)[] | undefine
     }
   }
   if (types.has('RequestRedirect') && types.has('URLRewrite'))
-    report.error(path, 'RequestRedirect excludes URLRewrite', 'keep one of them');
+    report.conflict(path, 'RequestRedirect excludes URLRewrite', 'keep one of them');
 }
 
 function checkModifier(modifier: Partly<v.InferOutput<typeof headerModifier>>, path: Path, report: Report): void {
@@ -301,7 +301,7 @@ function checkPathModifier(path: Partly<v.InferOutput<typeof pathModifier>>, at:
       : (['replacePrefixMatch', 'replaceFullPath'] as const);
   if (path.type === undefined) return;
   if (path[own] === undefined) report.error([...at, own], `a path of type ${path.type} needs ${own}`, `add ${own}`);
-  if (path[other] !== undefined) report.error([...at, other], `a path of type ${path.type} excludes ${other}`, `remove ${other}`);
+  if (path[other] !== undefined) report.conflict([...at, other], `a path of type ${path.type} excludes ${other}`, `remove ${other}`);
 }
 
 /** A reference to a core Service needs its port. */
@@ -328,7 +328,7 @@ export function checkBackend(
 export function checkSession(session: Partly<SessionPersistence> | undefined, path: Path, report: Report): void {
   if (session === undefined) return;
   if (session.type === 'Header' && session.cookie !== undefined)
-    report.error([...path, 'cookie'], 'type Header excludes cookie', 'remove it');
+    report.conflict([...path, 'cookie'], 'type Header excludes cookie', 'remove it');
   const life = session.cookie?.lifetimeType ?? session.cookieConfig?.lifetimeType;
   if (life === 'Permanent' && session.absoluteTimeout === undefined)
     report.error([...path, 'absoluteTimeout'], 'a permanent cookie needs absoluteTimeout', 'add absoluteTimeout');

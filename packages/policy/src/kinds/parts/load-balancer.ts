@@ -120,9 +120,10 @@ export type LocalityLbSetting = v.InferOutput<typeof localityLb>;
 export function checkLocalityLb(setting: Partly<LocalityLbSetting> | undefined, path: Path, report: Report): void {
   if (setting === undefined) return;
   const { distribute = [], failover = [], failoverPriority = [] } = setting;
-  if (distribute.length > 0 && failover.length > 0) report.error([...path, 'failover'], 'distribute excludes failover', 'keep one of them');
+  if (distribute.length > 0 && failover.length > 0)
+    report.conflict([...path, 'failover'], 'distribute excludes failover', 'keep one of them');
   if (distribute.length > 0 && failoverPriority.length > 0)
-    report.error([...path, 'failoverPriority'], 'distribute excludes failoverPriority', 'keep one of them');
+    report.conflict([...path, 'failoverPriority'], 'distribute excludes failoverPriority', 'keep one of them');
 
   const froms = new Set<string>();
   for (const [index, entry] of distribute.entries()) {
@@ -205,14 +206,16 @@ export function checkLoadBalancer(
 ): void {
   if (lb === undefined) return;
   const { simple, consistentHash: hash, warmup } = lb;
-  if (simple !== undefined && hash !== undefined) report.error([...path, 'simple'], 'simple excludes consistentHash', 'keep one of them');
+  if (simple !== undefined && hash !== undefined)
+    report.conflict([...path, 'simple'], 'simple excludes consistentHash', 'keep one of them');
   if (simple === 'LEAST_CONN') report.warning([...path, 'simple'], 'LEAST_CONN is deprecated', 'write LEAST_REQUEST', 'IST0002');
 
   if (hash !== undefined) {
     const keys = (['httpHeaderName', 'httpCookie', 'useSourceIp', 'httpQueryParameterName'] as const).filter(
       (key) => hash[key] !== undefined,
     );
-    if (keys.length > 1) report.error([...path, 'consistentHash', keys[1] ?? ''], `${keys.join(', ')} exclude each other`, 'keep one key');
+    if (keys.length > 1)
+      report.conflict([...path, 'consistentHash', keys[1] ?? ''], `${keys.join(', ')} exclude each other`, 'keep one key');
     if (keys.length === 0)
       report.error(
         [...path, 'consistentHash'],
@@ -220,7 +223,7 @@ export function checkLoadBalancer(
         'add httpHeaderName, httpCookie, useSourceIp or httpQueryParameterName',
       );
     if (hash.ringHash !== undefined && hash.maglev !== undefined)
-      report.error([...path, 'consistentHash', 'maglev'], 'ringHash excludes maglev', 'keep one of them');
+      report.conflict([...path, 'consistentHash', 'maglev'], 'ringHash excludes maglev', 'keep one of them');
     if (hash.maglev !== undefined && hash.minimumRingSize !== undefined)
       report.error([...path, 'consistentHash', 'minimumRingSize'], 'minimumRingSize has no meaning for maglev', 'remove it');
     if (hash.httpCookie?.name === '')
@@ -231,7 +234,7 @@ export function checkLoadBalancer(
   }
 
   if (warmup !== undefined && lb.warmupDurationSecs !== undefined)
-    report.error([...path, 'warmupDurationSecs'], 'warmup excludes warmupDurationSecs', 'remove warmupDurationSecs');
+    report.conflict([...path, 'warmupDurationSecs'], 'warmup excludes warmupDurationSecs', 'remove warmupDurationSecs');
   const gentle = simple === undefined ? hash === undefined : ['UNSPECIFIED', 'LEAST_REQUEST', 'LEAST_CONN', 'ROUND_ROBIN'].includes(simple);
   if ((warmup !== undefined || lb.warmupDurationSecs !== undefined) && !gentle)
     report.error(

@@ -31,7 +31,7 @@ export function checkRetries(policy: Partly<Retries> | undefined, path: Path, re
   if (attempts === 0)
     for (const field of ['perTryTimeout', 'retryOn', 'retryRemoteLocalities'] as const)
       if (policy[field] !== undefined)
-        report.error([...path, field], `attempts: 0 switches retries off and excludes ${field}`, `remove ${field}, or raise attempts`);
+        report.conflict([...path, field], `attempts: 0 switches retries off and excludes ${field}`, `remove ${field}, or raise attempts`);
   for (const part of retryOn?.split(',') ?? []) {
     const fault = retryPartFault(part);
     if (fault === undefined) continue;

@@ -37,7 +37,7 @@ export function checkClientTls(tls: Partly<ClientTls> | undefined, path: Path, r
   if (tls === undefined) return;
   if (tls.insecureSkipVerify === true) {
     if (tls.caCertificates !== undefined || (tls.subjectAltNames ?? []).length > 0)
-      report.error(
+      report.conflict(
         [...path, 'insecureSkipVerify'],
         'insecureSkipVerify excludes caCertificates and subjectAltNames',
         'remove one or the other',
@@ -45,7 +45,7 @@ export function checkClientTls(tls: Partly<ClientTls> | undefined, path: Path, r
   }
   const files = ['clientCertificate', 'privateKey', 'caCertificates', 'caCrl'] as const;
   if (tls.credentialName !== undefined && files.some((file) => tls[file] !== undefined))
-    report.error(
+    report.conflict(
       [...path, 'credentialName'],
       'credentialName excludes clientCertificate, privateKey, caCertificates and caCrl',
       'name a secret or files, not both',
@@ -57,5 +57,5 @@ export function checkClientTls(tls: Partly<ClientTls> | undefined, path: Path, r
   if (tls.mode === 'ISTIO_MUTUAL')
     for (const file of [...files, 'credentialName'] as const)
       if (tls[file] !== undefined)
-        report.error([...path, file], `mode ISTIO_MUTUAL uses the identity of the workload and excludes ${file}`, `remove ${file}`);
+        report.conflict([...path, file], `mode ISTIO_MUTUAL uses the identity of the workload and excludes ${file}`, `remove ${file}`);
 }

@@ -70,7 +70,7 @@ export function checkTrafficPolicy(policy: Partly<TrafficPolicy> | undefined, pa
       'add loadBalancer, connectionPool, outlierDetection, tls, portLevelSettings, tunnel, proxyProtocol or retryBudget',
     );
   if (tunnel !== undefined && proxyProtocol !== undefined)
-    report.error([...path, 'proxyProtocol'], 'tunnel excludes proxyProtocol', 'keep one of them');
+    report.conflict([...path, 'proxyProtocol'], 'tunnel excludes proxyProtocol', 'keep one of them');
   if (tunnel?.targetHost === '') report.error([...path, 'tunnel', 'targetHost'], 'the target host is empty', 'name the host');
   checkBlocks(policy, path, report);
 
