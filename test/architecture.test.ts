@@ -69,7 +69,8 @@ describe('the one-way rule', () => {
   });
 
   it('lets a file of core import its own floor and lower ones only', () => {
-    const place = (file: string) => CORE_FLOORS.findIndex((floor) => floor.some((pattern) => pattern.test(file.replace('packages/core/src/', ''))));
+    const place = (file: string) =>
+      CORE_FLOORS.findIndex((floor) => floor.some((pattern) => pattern.test(file.replace('packages/core/src/', ''))));
     const core = sources.filter((file) => packageOf(file) === 'core');
     expect(core.filter((file) => place(file) < 0)).toEqual([]);
     const inside = imports.filter(({ from, specifier }) => packageOf(from) === 'core' && specifier.startsWith('.'));
@@ -85,7 +86,9 @@ describe('the one-way rule', () => {
 
 describe('what a package must not touch', () => {
   const importing = (name: string, pattern: RegExp, except = /^$/) =>
-    imports.filter(({ from, specifier }) => packageOf(from) === name && pattern.test(specifier) && !except.test(from)).map(({ from, specifier }) => `${from} imports ${specifier}`);
+    imports
+      .filter(({ from, specifier }) => packageOf(from) === name && pattern.test(specifier) && !except.test(from))
+      .map(({ from, specifier }) => `${from} imports ${specifier}`);
 
   it('core knows no node networking', () => {
     expect(importing('core', /^(node:)?(net|http|https|http2|tls|dns|dgram|fs|fs\/promises|dns\/promises)$|^undici$/)).toEqual([]);

@@ -23,7 +23,11 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 async function run(file: string, ...flags: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@inmesh/source', '--disable-warning=ExperimentalWarning', ...flags, file], { cwd: folder, timeout: 20_000 });
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--conditions=@inmesh/source', '--disable-warning=ExperimentalWarning', ...flags, file],
+    { cwd: folder, timeout: 20_000 },
+  );
   return stdout;
 }
 

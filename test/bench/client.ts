@@ -14,7 +14,10 @@ async function meshOf(policy: 'plain' | 'full') {
   const { createMesh } = await import('inmesh');
   const policies = await import('./policy.ts');
   const { memorySource } = await import('@inmesh/policy/source');
-  return createMesh({ policy: memorySource([{ file: 'bench.yaml', text: policies[policy](ports) }]), workload: { name: 'client', namespace: 'default' } });
+  return createMesh({
+    policy: memorySource([{ file: 'bench.yaml', text: policies[policy](ports) }]),
+    workload: { name: 'client', namespace: 'default' },
+  });
 }
 
 /** Both sides send the same application headers; those of the mesh come on top. */

@@ -32,7 +32,12 @@ const PAIRS: readonly Pair[] = [
 ];
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, requests: { type: 'string', default: '30000' }, json: { type: 'string' }, only: { type: 'string' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    requests: { type: 'string', default: '30000' },
+    json: { type: 'string' },
+    only: { type: 'string' },
+  },
 });
 const rounds = Number(values.rounds);
 const execute = promisify(execFile);
@@ -59,18 +64,30 @@ const rows = chosen.map(({ name, scenario, against, bar, aim }) => {
   const mine = samples.get(scenario)!;
   const bare = samples.get(against)!;
   const ratio = (pick: (sample: Sample) => number) => median(mine.map((sample, round) => pick(sample) / pick(bare[round]!)));
-  return { name, cpuUs: median(mine.map(({ cpuUs }) => cpuUs)), bareUs: median(bare.map(({ cpuUs }) => cpuUs)), cpu: ratio(({ cpuUs }) => cpuUs), p99: ratio(({ p99 }) => p99), rps: ratio(({ rps }) => rps), bar, aim };
+  return {
+    name,
+    cpuUs: median(mine.map(({ cpuUs }) => cpuUs)),
+    bareUs: median(bare.map(({ cpuUs }) => cpuUs)),
+    cpu: ratio(({ cpuUs }) => cpuUs),
+    p99: ratio(({ p99 }) => p99),
+    rps: ratio(({ rps }) => rps),
+    bar,
+    aim,
+  };
 });
 
 console.log(`| call | client CPU per call | bare client | CPU ratio | bar (aim) | p99 ratio | throughput ratio |`);
 console.log(`|---|---|---|---|---|---|---|`);
 for (const row of rows) {
-  console.log(`| ${row.name} | ${row.cpuUs.toFixed(1)} µs | ${row.bareUs.toFixed(1)} µs | **${row.cpu.toFixed(2)}** | ${row.bar.toFixed(2)} (${row.aim.toFixed(2)}) | ${row.p99.toFixed(2)} | ${row.rps.toFixed(2)} |`);
+  console.log(
+    `| ${row.name} | ${row.cpuUs.toFixed(1)} µs | ${row.bareUs.toFixed(1)} µs | **${row.cpu.toFixed(2)}** | ${row.bar.toFixed(2)} (${row.aim.toFixed(2)}) | ${row.p99.toFixed(2)} | ${row.rps.toFixed(2)} |`,
+  );
 }
 console.log(`\n${rounds} rounds of ${values.requests} calls, 32 in flight, Node ${process.version}, medians of same-round ratios.`);
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ node: process.version, rounds, rows }, null, 2));
 const over = rows.filter(({ cpu, bar, p99 }) => cpu > bar || p99 > 2);
-for (const { name, cpu, bar, p99 } of over) console.error(`over its bar: ${name}: CPU ${cpu.toFixed(2)} (bar ${bar}), p99 ${p99.toFixed(2)} (bar 2)`);
+for (const { name, cpu, bar, p99 } of over)
+  console.error(`over its bar: ${name}: CPU ${cpu.toFixed(2)} (bar ${bar}), p99 ${p99.toFixed(2)} (bar 2)`);
 process.exitCode = over.length > 0 ? 1 : 0;
 
 function median(values: readonly number[]): number {

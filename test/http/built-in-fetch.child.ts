@@ -35,4 +35,6 @@ const status = mesh.status().installed;
 await mesh.close();
 const restored = slots[used] === before;
 const after = await (await fetch(`http://127.0.0.1:${outside}/after`)).text();
-console.log(JSON.stringify({ node: process.version, untouched, meshFetch, installed, passthrough, refused, aborted, status, restored, after }));
+console.log(
+  JSON.stringify({ node: process.version, untouched, meshFetch, installed, passthrough, refused, aborted, status, restored, after }),
+);

@@ -32,26 +32,30 @@ afterAll(async () => {
 });
 
 describe.each(Object.keys(NODES).map(Number) as (keyof typeof NODES)[])('the built-in fetch of Node %i', (line) => {
-  it('is left alone by import and createMesh, follows mesh.install(), and is given back by close()', { timeout: 240_000 }, async ({ skip }) => {
-    const node = await nodeOf(line);
-    if (node === undefined) return skip(`Node ${NODES[line]} cannot be fetched here`);
-    const child = join(import.meta.dirname, 'built-in-fetch.child.ts');
-    const flags = ['--conditions=@inmesh/source', '--disable-warning=ExperimentalWarning'];
-    const { stdout } = await run(node, [...flags, child, String(inside.port), String(outside.port)], {
-      env: { ...process.env, POLICY_FILE: join(folder, 'policy.yaml'), NODE_OPTIONS: '' },
-      timeout: 30_000,
-    });
-    expect(JSON.parse(stdout)).toEqual({
-      node: `v${NODES[line]}`,
-      untouched: true,
-      meshFetch: [200, 'mesh got POST /mesh-fetch twelve bytes', true],
-      installed: [200, 'mesh got POST /installed hello'],
-      passthrough: [200, 'outside got /passed'],
-      refused: 'TypeError',
-      aborted: 'TimeoutError',
-      status: 'yes',
-      restored: true,
-      after: 'outside got /after',
-    });
-  });
+  it(
+    'is left alone by import and createMesh, follows mesh.install(), and is given back by close()',
+    { timeout: 240_000 },
+    async ({ skip }) => {
+      const node = await nodeOf(line);
+      if (node === undefined) return skip(`Node ${NODES[line]} cannot be fetched here`);
+      const child = join(import.meta.dirname, 'built-in-fetch.child.ts');
+      const flags = ['--conditions=@inmesh/source', '--disable-warning=ExperimentalWarning'];
+      const { stdout } = await run(node, [...flags, child, String(inside.port), String(outside.port)], {
+        env: { ...process.env, POLICY_FILE: join(folder, 'policy.yaml'), NODE_OPTIONS: '' },
+        timeout: 30_000,
+      });
+      expect(JSON.parse(stdout)).toEqual({
+        node: `v${NODES[line]}`,
+        untouched: true,
+        meshFetch: [200, 'mesh got POST /mesh-fetch twelve bytes', true],
+        installed: [200, 'mesh got POST /installed hello'],
+        passthrough: [200, 'outside got /passed'],
+        refused: 'TypeError',
+        aborted: 'TimeoutError',
+        status: 'yes',
+        restored: true,
+        after: 'outside got /after',
+      });
+    },
+  );
 });

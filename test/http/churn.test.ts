@@ -13,7 +13,10 @@ describe('a policy that changes a hundred times a second under load', () => {
         // One endpoint comes and goes, too.
         servers.slice(0, turn % 5 === 0 ? 3 : 4).map(({ port }, index) => ({ port, labels: { version: index % 2 === 0 ? 'v1' : 'v2' } })),
       ) +
-      destinationRule(HOST, `trafficPolicy: { outlierDetection: { consecutive5xxErrors: ${3 + (turn % 3)} } }\nsubsets:\n- { name: v1, labels: { version: v1 } }\n- { name: v2, labels: { version: v2 } }`) +
+      destinationRule(
+        HOST,
+        `trafficPolicy: { outlierDetection: { consecutive5xxErrors: ${3 + (turn % 3)} } }\nsubsets:\n- { name: v1, labels: { version: v1 } }\n- { name: v2, labels: { version: v2 } }`,
+      ) +
       virtualService(
         HOST,
         `- timeout: 5s

@@ -28,7 +28,12 @@ describe('a call through mesh.dispatcher', () => {
   it('reaches the service by its name, with its Host header, path, query and body', async () => {
     const shop = await server(say('hello'));
     const { dispatcher } = await mesh(serviceEntry(HOST, [shop.port]));
-    const response = await request(URL_OF('/cart?x=1&y=%20'), { dispatcher, method: 'POST', body: 'two apples', headers: { 'X-Mixed': 'Case' } });
+    const response = await request(URL_OF('/cart?x=1&y=%20'), {
+      dispatcher,
+      method: 'POST',
+      body: 'two apples',
+      headers: { 'X-Mixed': 'Case' },
+    });
     expect(response.statusCode).toBe(200);
     expect(await response.body.text()).toBe('hello');
     expect(shop.seen).toHaveLength(1);
@@ -38,7 +43,12 @@ describe('a call through mesh.dispatcher', () => {
 
   it('spreads calls over the endpoints', async () => {
     const servers = await Promise.all([server(say('a')), server(say('b')), server(say('c'))]);
-    const { request: light } = await mesh(serviceEntry(HOST, servers.map(({ port }) => port)));
+    const { request: light } = await mesh(
+      serviceEntry(
+        HOST,
+        servers.map(({ port }) => port),
+      ),
+    );
     for (let i = 0; i < 60; i += 1) await light(URL_OF());
     for (const { seen } of servers) expect(seen.length).toBeGreaterThan(5);
   });
@@ -51,7 +61,10 @@ describe('a call through mesh.dispatcher', () => {
         { port: v2.port, labels: { version: 'v2' } },
       ]) +
       destinationRule(HOST, 'subsets:\n- { name: v1, labels: { version: v1 } }\n- { name: v2, labels: { version: v2 } }') +
-      virtualService(HOST, `- route:\n  - { destination: { host: ${HOST}, subset: v1 }, weight: ${first} }\n  - { destination: { host: ${HOST}, subset: v2 }, weight: ${100 - first} }`);
+      virtualService(
+        HOST,
+        `- route:\n  - { destination: { host: ${HOST}, subset: v1 }, weight: ${first} }\n  - { destination: { host: ${HOST}, subset: v2 }, weight: ${100 - first} }`,
+      );
     const shop = await mesh(policy(90));
     const count = async () => {
       let first = 0;
@@ -132,14 +145,18 @@ describe('a call through mesh.dispatcher', () => {
   });
 
   it('throws them instead where createMesh was told to', async () => {
-    const { dispatcher, request: light } = await mesh(serviceEntry(HOST, [1]) + virtualService(HOST, `- match: [{ uri: { exact: /only } }]\n  route: [{ destination: { host: ${HOST} } }]`), { localReplies: 'throw' });
+    const { dispatcher, request: light } = await mesh(
+      serviceEntry(HOST, [1]) + virtualService(HOST, `- match: [{ uri: { exact: /only } }]\n  route: [{ destination: { host: ${HOST} } }]`),
+      { localReplies: 'throw' },
+    );
     await expect(request(URL_OF('/'), { dispatcher })).rejects.toMatchObject({ name: 'MeshError', code: 'NO_ROUTE', status: 404 });
     await expect(light(URL_OF('/'))).rejects.toMatchObject({ code: 'NO_ROUTE' });
   });
 });
 
 describe('retries on the wire', () => {
-  const policy = (ports: number[], retries: string) => serviceEntry(HOST, ports) + virtualService(HOST, `- retries: ${retries}\n  route: [{ destination: { host: ${HOST} } }]`);
+  const policy = (ports: number[], retries: string) =>
+    serviceEntry(HOST, ports) + virtualService(HOST, `- retries: ${retries}\n  route: [{ destination: { host: ${HOST} } }]`);
 
   it('repeat a 503 on another endpoint and hand over the good answer only', async () => {
     const bad = await server(say('no', 503));
@@ -176,13 +193,26 @@ describe('retries on the wire', () => {
     const response = await request(URL_OF(), { dispatcher, method: 'POST', body: form });
     expect(response.statusCode).toBe(200);
     await response.body.dump();
-    expect(flaky.seen.map(({ body }) => (body.includes('pear') ? 'form' : body))).toEqual(['apples', 'apples', 'apples', 'apples', 'apples', 'apples', 'form', 'form']);
+    expect(flaky.seen.map(({ body }) => (body.includes('pear') ? 'form' : body))).toEqual([
+      'apples',
+      'apples',
+      'apples',
+      'apples',
+      'apples',
+      'apples',
+      'form',
+      'form',
+    ]);
   });
 
   it('do not repeat a body over the cap: the first answer is the answer', async () => {
     const flaky = await server(say('busy', 503));
     const { dispatcher } = await mesh(policy([flaky.port], '{ attempts: 3, retryOn: "5xx", backoff: 1ms }'));
-    const big = Readable.from((function* () { for (let i = 0; i < 20; i += 1) yield Buffer.alloc(10_000, i); })());
+    const big = Readable.from(
+      (function* () {
+        for (let i = 0; i < 20; i += 1) yield Buffer.alloc(10_000, i);
+      })(),
+    );
     const response = await request(URL_OF(), { dispatcher, method: 'PUT', body: big });
     expect([response.statusCode, await response.body.text()]).toEqual([503, 'busy']);
     expect(flaky.seen.map(({ body }) => body.length)).toEqual([200_000]);
@@ -203,7 +233,9 @@ describe('time and the caller', () => {
   it('answers 504 UT when the whole call takes longer than its timeout', async () => {
     const slow = await rawUpstream(() => {});
     left.push(slow);
-    const { dispatcher } = await mesh(serviceEntry(HOST, [slow.port]) + virtualService(HOST, `- timeout: 80ms\n  route: [{ destination: { host: ${HOST} } }]`));
+    const { dispatcher } = await mesh(
+      serviceEntry(HOST, [slow.port]) + virtualService(HOST, `- timeout: 80ms\n  route: [{ destination: { host: ${HOST} } }]`),
+    );
     const started = performance.now();
     const response = await request(URL_OF(), { dispatcher });
     expect([response.statusCode, response.headers['x-inmesh-flags']]).toEqual([504, 'UT']);
@@ -218,7 +250,9 @@ describe('time and the caller', () => {
       response.write('some');
     });
     left.push(dripping);
-    const { dispatcher } = await mesh(serviceEntry(HOST, [dripping.port]) + virtualService(HOST, `- timeout: 100ms\n  route: [{ destination: { host: ${HOST} } }]`));
+    const { dispatcher } = await mesh(
+      serviceEntry(HOST, [dripping.port]) + virtualService(HOST, `- timeout: 100ms\n  route: [{ destination: { host: ${HOST} } }]`),
+    );
     const response = await request(URL_OF(), { dispatcher });
     expect(response.statusCode).toBe(200);
     await expect(response.body.text()).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
@@ -241,7 +275,9 @@ describe('time and the caller', () => {
   it('leaves at once when aborted while waiting for a connection', async () => {
     const slow = await rawUpstream(() => {});
     left.push(slow);
-    const shop = await mesh(serviceEntry(HOST, [slow.port]) + destinationRule(HOST, 'trafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } }'));
+    const shop = await mesh(
+      serviceEntry(HOST, [slow.port]) + destinationRule(HOST, 'trafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } }'),
+    );
     const first = new AbortController();
     const held = shop.request(URL_OF(), { signal: first.signal });
     await expect.poll(() => slow.open.size).toBe(1);

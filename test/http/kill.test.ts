@@ -23,7 +23,10 @@ async function killOneOfFive(method: 'GET' | 'POST', retries: string) {
   const executed = new Map<string, number>();
   const servers = await Promise.all([1, 2, 3, 4, 5].map(() => worker(executed)));
   const mesh = await meshOf(
-    serviceEntry(HOST, servers.map(({ port }) => port)) + virtualService(HOST, `- retries: ${retries}\n  route: [{ destination: { host: ${HOST} } }]`),
+    serviceEntry(
+      HOST,
+      servers.map(({ port }) => port),
+    ) + virtualService(HOST, `- retries: ${retries}\n  route: [{ destination: { host: ${HOST} } }]`),
   );
   const outcomes: { readonly id: string; readonly status: number; readonly flags: string }[] = [];
   const calls = 600;
@@ -32,7 +35,12 @@ async function killOneOfFive(method: 'GET' | 'POST', retries: string) {
     while (next < calls) {
       const id = String(next++);
       if (next === calls / 3) void servers[2]!.kill();
-      const response = await request(`http://${HOST}/x`, { dispatcher: mesh.dispatcher, method, headers: { 'x-id': id }, ...(method === 'POST' ? { body: 'pay' } : {}) });
+      const response = await request(`http://${HOST}/x`, {
+        dispatcher: mesh.dispatcher,
+        method,
+        headers: { 'x-id': id },
+        ...(method === 'POST' ? { body: 'pay' } : {}),
+      });
       await response.body.dump();
       outcomes.push({ id, status: response.statusCode, flags: (response.headers['x-inmesh-flags'] as string | undefined) ?? '' });
     }
@@ -58,7 +66,10 @@ describe('killing one of five endpoints under load', () => {
   it(`executes no POST twice; those cut in flight end as 503 UC and are counted (${ROUNDS} times)`, { timeout: 120_000 }, async () => {
     let cut = 0;
     for (let round = 0; round < ROUNDS; round += 1) {
-      const { outcomes, executed, metrics } = await killOneOfFive('POST', '{ attempts: 1, retryOn: "connect-failure,refused-stream,reset-before-request" }');
+      const { outcomes, executed, metrics } = await killOneOfFive(
+        'POST',
+        '{ attempts: 1, retryOn: "connect-failure,refused-stream,reset-before-request" }',
+      );
       expect(outcomes).toHaveLength(600);
       expect([...executed].filter(([, times]) => times > 1)).toEqual([]);
       const failed = outcomes.filter(({ status }) => status !== 200);

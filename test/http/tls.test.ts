@@ -22,7 +22,8 @@ beforeAll(async () => {
   ca = await authority();
   server = await ca.issue({ dns: [HOST], uri: ['spiffe://cluster.local/ns/default/sa/vault'] });
   client = await ca.issue({ uri: ['spiffe://cluster.local/ns/default/sa/client'] });
-  for (const [name, text] of Object.entries({ 'ca.pem': ca.cert, 'client.pem': client.cert, 'client.key': client.key })) writeFileSync(join(folder, name), text);
+  for (const [name, text] of Object.entries({ 'ca.pem': ca.cert, 'client.pem': client.cert, 'client.key': client.key }))
+    writeFileSync(join(folder, name), text);
 });
 
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -50,7 +51,9 @@ async function mesh(yaml: string): Promise<TestMesh> {
 
 const tell: Answer = (request, response) => {
   const socket = request.socket as TLSSocket;
-  response.end(JSON.stringify({ sni: socket.servername, peer: socket.getPeerCertificate().subjectaltname ?? null, host: request.headers.host }));
+  response.end(
+    JSON.stringify({ sni: socket.servername, peer: socket.getPeerCertificate().subjectaltname ?? null, host: request.headers.host }),
+  );
 };
 
 const tls = (text: string) => destinationRule(HOST, `trafficPolicy: { tls: { ${text} } }`);
@@ -65,7 +68,8 @@ describe('TLS to the upstream', () => {
   it('SIMPLE: sni of the policy is sent instead', async () => {
     const vault = await secure(tell);
     const { request } = await mesh(
-      serviceEntry(HOST, [vault.port]) + tls(`mode: SIMPLE, caCertificates: ${folder}/ca.pem, sni: other.example.com, subjectAltNames: ["${HOST}"]`),
+      serviceEntry(HOST, [vault.port]) +
+        tls(`mode: SIMPLE, caCertificates: ${folder}/ca.pem, sni: other.example.com, subjectAltNames: ["${HOST}"]`),
     );
     expect((await request(`http://${HOST}/`)).json()).toMatchObject({ sni: 'other.example.com' });
   });
@@ -75,7 +79,9 @@ describe('TLS to the upstream', () => {
     const system = await mesh(serviceEntry(HOST, [vault.port]) + tls('mode: SIMPLE'));
     const refused = await system.request(`http://${HOST}/`);
     expect([refused.status, refused.headers['x-inmesh-flags']]).toEqual([503, 'UF,URX']);
-    const named = await mesh(serviceEntry(HOST, [vault.port]) + tls(`mode: SIMPLE, caCertificates: ${folder}/ca.pem, subjectAltNames: [other.example.com]`));
+    const named = await mesh(
+      serviceEntry(HOST, [vault.port]) + tls(`mode: SIMPLE, caCertificates: ${folder}/ca.pem, subjectAltNames: [other.example.com]`),
+    );
     const wrong = await named.request(`http://${HOST}/`);
     expect(wrong.status).toBe(503);
     expect(wrong.text()).toContain('subjectAltNames');
@@ -85,13 +91,14 @@ describe('TLS to the upstream', () => {
   it('SIMPLE: subjectAltNames accept a SPIFFE URI', async () => {
     const vault = await secure(tell);
     const { request } = await mesh(
-      serviceEntry(HOST, [vault.port]) + tls(`mode: SIMPLE, caCertificates: ${folder}/ca.pem, subjectAltNames: ["spiffe://cluster.local/ns/default/sa/vault"]`),
+      serviceEntry(HOST, [vault.port]) +
+        tls(`mode: SIMPLE, caCertificates: ${folder}/ca.pem, subjectAltNames: ["spiffe://cluster.local/ns/default/sa/vault"]`),
     );
     expect((await request(`http://${HOST}/`)).status).toBe(200);
   });
 
   it('MUTUAL: shows the client certificate, and follows a renewal with new connections', async () => {
-    const vault = await secure(tell, { ca: ca.cert, requestCert: true, rejectUnauthorized: true});
+    const vault = await secure(tell, { ca: ca.cert, requestCert: true, rejectUnauthorized: true });
     const { request } = await mesh(
       serviceEntry(HOST, [vault.port]) +
         tls(`mode: MUTUAL, clientCertificate: ${folder}/client.pem, privateKey: ${folder}/client.key, caCertificates: ${folder}/ca.pem`),
@@ -100,7 +107,9 @@ describe('TLS to the upstream', () => {
     const renewed = await ca.issue({ uri: ['spiffe://cluster.local/ns/default/sa/renewed'] });
     writeFileSync(join(folder, 'client.key'), renewed.key);
     writeFileSync(join(folder, 'client.pem'), renewed.cert);
-    await expect.poll(async () => (await request(`http://${HOST}/`)).json()).toMatchObject({ peer: 'URI:spiffe://cluster.local/ns/default/sa/renewed' });
+    await expect
+      .poll(async () => (await request(`http://${HOST}/`)).json())
+      .toMatchObject({ peer: 'URI:spiffe://cluster.local/ns/default/sa/renewed' });
   });
 
   it('an https call to a service of the mesh is routed like any other, and verified like the bare client does', async () => {
@@ -146,7 +155,8 @@ describe('HTTP/2 to the upstream', () => {
     await new Promise<void>((resolve) => http2.listen(0, '127.0.0.1', resolve));
     left.push({ [Symbol.asyncDispose]: async () => void http2.close() });
     const { request } = await mesh(
-      serviceEntry(HOST, [(http2.address() as AddressInfo).port], { protocol: 'HTTP2' }) + tls(`mode: SIMPLE, caCertificates: ${folder}/ca.pem`),
+      serviceEntry(HOST, [(http2.address() as AddressInfo).port], { protocol: 'HTTP2' }) +
+        tls(`mode: SIMPLE, caCertificates: ${folder}/ca.pem`),
     );
     expect((await request(`http://${HOST}/`)).text()).toBe('two');
     expect(versions).toEqual(['2.0']);

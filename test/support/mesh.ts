@@ -33,7 +33,9 @@ export async function meshOf(yaml: string, options: CreateMeshOptions = {}): Pro
 /** A service of the mesh with endpoints on loopback: `ports`, or ports with labels. */
 export function serviceEntry(
   host: string,
-  endpoints: readonly (number | { readonly port: number; readonly labels?: Record<string, string>; readonly locality?: string; readonly weight?: number })[],
+  endpoints: readonly (
+    number | { readonly port: number; readonly labels?: Record<string, string>; readonly locality?: string; readonly weight?: number }
+  )[],
   { port = 80, protocol = 'HTTP' }: { readonly port?: number; readonly protocol?: string } = {},
 ): string {
   const lines = endpoints.map((given) => {

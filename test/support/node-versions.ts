@@ -17,7 +17,9 @@ export async function nodeOf(line: keyof typeof NODES): Promise<string | undefin
   const binary = join(folder, 'node_modules', `node-${platform}`, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
   if (existsSync(binary)) return binary;
   try {
-    await promisify(execFile)('npm', ['install', '--no-save', '--no-package-lock', '--prefix', folder, `node-${platform}@${version}`], { timeout: 180_000 });
+    await promisify(execFile)('npm', ['install', '--no-save', '--no-package-lock', '--prefix', folder, `node-${platform}@${version}`], {
+      timeout: 180_000,
+    });
   } catch (error) {
     if (process.env['CI'] !== undefined) throw error;
   }

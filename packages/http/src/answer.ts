@@ -1,5 +1,5 @@
 import type { Exchange, LocalAnswer, Reply } from '@inmesh/core';
-import type { Application, Handable } from './application.ts';
+import type { Application, Handable, RawHeaders } from './application.ts';
 import { editResponse, type HeaderRecord, rawOf } from './headers.ts';
 
 /** An answer the mesh gives itself, delivered as if it came from the wire. */
@@ -10,7 +10,7 @@ export class LocalReply implements Reply<Handable>, Handable {
   readonly #application: Application;
   readonly #exchange: Exchange;
   readonly #body: Buffer;
-  readonly #headers: HeaderRecord;
+  #headers: HeaderRecord;
   #state: 'new' | 'begun' | 'over' = 'new';
 
   constructor(application: Application, exchange: Exchange, local: LocalAnswer) {
@@ -18,7 +18,10 @@ export class LocalReply implements Reply<Handable>, Handable {
     this.#exchange = exchange;
     this.status = local.status;
     this.grpcStatus = local.grpcStatus;
-    this.#body = typeof local.body === 'string' ? Buffer.from(local.body) : Buffer.from(local.body.buffer, local.body.byteOffset, local.body.byteLength);
+    this.#body =
+      typeof local.body === 'string'
+        ? Buffer.from(local.body)
+        : Buffer.from(local.body.buffer, local.body.byteOffset, local.body.byteLength);
     this.#headers = {};
     for (const [name, value] of local.headers) {
       const before = this.#headers[name];
@@ -40,10 +43,9 @@ export class LocalReply implements Reply<Handable>, Handable {
 
   deliver(): void {
     const { handler } = this.#application;
-    const headers = editResponse(this.#headers, this.#exchange.edits.response).headers;
-    this.#application.rawHeaders = rawOf(headers);
+    this.#headers = editResponse(this.#headers, this.#exchange.edits.response);
     this.#state = 'begun';
-    handler.onResponseStart?.(this.#application, this.status, headers, '');
+    handler.onResponseStart?.(this.#application, this.status, this.#headers, '');
     this.resume();
   }
 
@@ -51,10 +53,18 @@ export class LocalReply implements Reply<Handable>, Handable {
     if (this.#state !== 'begun' || this.#application.paused) return;
     this.#state = 'over';
     const { handler, request } = this.#application;
-    if (this.#body.length > 0 && request.method !== 'HEAD' && !bodyless(this.status)) handler.onResponseData?.(this.#application, this.#body);
-    this.#application.rawTrailers = [];
+    if (this.#body.length > 0 && request.method !== 'HEAD' && !bodyless(this.status))
+      handler.onResponseData?.(this.#application, this.#body);
     this.#application.complete(this.status, this.grpcStatus);
     handler.onResponseEnd?.(this.#application, {});
+  }
+
+  rawHeaders(): RawHeaders {
+    return rawOf(this.#headers);
+  }
+
+  rawTrailers(): RawHeaders {
+    return [];
   }
 
   pause(): void {}

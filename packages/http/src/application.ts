@@ -1,14 +1,14 @@
-import type { HeaderRecord } from './headers.ts';
 import type { HttpRequest } from './request.ts';
 import type { Dispatcher } from './undici.ts';
+
+/** Headers as undici's controllers show them: handlers of older versions read these. */
+export type RawHeaders = Dispatcher.DispatchController['rawHeaders'];
 
 /** The application's side of a call, as an attempt or a local answer sees it: also undici's controller for the handler. */
 export interface Application extends Dispatcher.DispatchController {
   readonly request: HttpRequest;
   readonly handler: Dispatcher.DispatchHandler;
   readonly paused: boolean;
-  rawHeaders: Buffer[] | string[] | HeaderRecord | null;
-  rawTrailers: Buffer[] | string[] | HeaderRecord | null;
   /** The last byte went through. */
   complete(status: number, grpcStatus: number): void;
   /** Nothing more will come: the handler gets the error, once. */
@@ -21,4 +21,7 @@ export interface Handable {
   pause(): void;
   resume(): void;
   abort(error: Error): void;
+  /** Made when asked for: hardly any handler does. */
+  rawHeaders(): RawHeaders;
+  rawTrailers(): RawHeaders;
 }

@@ -1,9 +1,18 @@
-import { type Cancellable, type Endpoint, type Exchange, type Expiring, MeshError, type Phase, type Placement, type Reply } from '@inmesh/core';
+import {
+  type Cancellable,
+  type Endpoint,
+  type Exchange,
+  type Expiring,
+  MeshError,
+  type Phase,
+  type Placement,
+  type Reply,
+} from '@inmesh/core';
 import type { Duplex } from 'node:stream';
 import { ReplayBody } from './body.ts';
-import type { Application, Handable } from './application.ts';
+import type { Application, Handable, RawHeaders } from './application.ts';
 import { isCallers, meshError } from './failure.ts';
-import { edited, editResponse, type HeaderRecord } from './headers.ts';
+import { edited, editResponse, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
 import type { PoolTable } from './pool.ts';
 import type { Dispatcher } from './undici.ts';
 
@@ -34,7 +43,9 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   #resolve!: (reply: Reply<Handable>) => void;
   #reject!: (error: unknown) => void;
   #controller: Controller | undefined = undefined;
-  #headers: HeaderRecord = {};
+  #headers: HeaderRecord = NO_HEADERS;
+  /** The route changed the headers on their way: undici's raw form of them no longer holds. */
+  #edited = false;
   #statusText: string | undefined = undefined;
   #socket: Duplex | undefined = undefined;
   #held: Held[] | undefined = undefined;
@@ -234,14 +245,9 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   deliver(): void {
     this.#mode = 'live';
     const { handler } = this.#application;
-    const ops = this.#exchange.edits.response;
-    let headers = this.#headers;
-    this.#application.rawHeaders = (this.#controller as { rawHeaders?: Buffer[] } | undefined)?.rawHeaders ?? null;
-    if (ops.length > 0) {
-      const changed = editResponse(headers, ops);
-      headers = changed.headers;
-      this.#application.rawHeaders = changed.raw;
-    }
+    const headers = editResponse(this.#headers, this.#exchange.edits.response);
+    this.#edited = headers !== this.#headers;
+    this.#headers = headers;
     if (this.#socket === undefined) handler.onResponseStart?.(this.#application, this.status, headers, this.#statusText);
     else handler.onRequestUpgrade?.(this.#application, this.status, headers, this.#socket);
     this.#flush();
@@ -270,9 +276,16 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
 
   #finish(trailers: HeaderRecord): void {
     this.#mode = 'over';
-    this.#application.rawTrailers = (this.#controller as { rawTrailers?: Buffer[] } | undefined)?.rawTrailers ?? null;
     this.#application.complete(this.status, this.grpcStatus);
     this.#application.handler.onResponseEnd?.(this.#application, trailers);
+  }
+
+  rawHeaders(): RawHeaders {
+    return this.#edited ? rawOf(this.#headers) : ((this.#controller as { rawHeaders?: RawHeaders } | undefined)?.rawHeaders ?? null);
+  }
+
+  rawTrailers(): RawHeaders {
+    return (this.#controller as { rawTrailers?: RawHeaders } | undefined)?.rawTrailers ?? null;
   }
 
   pause(): void {

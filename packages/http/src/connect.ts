@@ -40,7 +40,10 @@ export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPla
       };
       try {
         // Built per connection: material is read anew, and sessions of an earlier identity are never resumed.
-        buildConnector({ ...plain, ...tlsOptions(tls), maxCachedSessions: 0 })({ ...options, servername: tls.servername || undefined }, settle);
+        buildConnector({ ...plain, ...tlsOptions(tls), maxCachedSessions: 0 })(
+          { ...options, servername: tls.servername || undefined },
+          settle,
+        );
       } catch (error) {
         settle(error as Error, null);
       }

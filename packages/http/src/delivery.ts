@@ -1,10 +1,20 @@
-import { type Exchange, type Life, type LocalAnswer, type Mesh, MeshError, type Placement, type Reply, type Routed, type Transport, NO_EDITS } from '@inmesh/core';
+import {
+  type Exchange,
+  type Life,
+  type LocalAnswer,
+  type Mesh,
+  MeshError,
+  type Placement,
+  type Reply,
+  type Routed,
+  type Transport,
+  NO_EDITS,
+} from '@inmesh/core';
 import { LocalReply } from './answer.ts';
-import type { Application, Handable } from './application.ts';
+import type { Application, Handable, RawHeaders } from './application.ts';
 import { HttpAttempt } from './attempt.ts';
 import { ReplayBody } from './body.ts';
 import { isCallers } from './failure.ts';
-import type { HeaderRecord } from './headers.ts';
 import type { PoolTable } from './pool.ts';
 import type { HttpRequest } from './request.ts';
 import type { Dispatcher } from './undici.ts';
@@ -29,14 +39,31 @@ export class Delivery implements Transport<Handable>, Application {
   paused = false;
   aborted = false;
   reason: Error | null = null;
-  rawHeaders: Buffer[] | string[] | HeaderRecord | null = null;
-  rawTrailers: Buffer[] | string[] | HeaderRecord | null = null;
+  #rawHeaders: RawHeaders = null;
+  #rawTrailers: RawHeaders = null;
 
   constructor(request: HttpRequest, handler: Dispatcher.DispatchHandler, life: Life, wiring: Wiring) {
     this.request = request;
     this.handler = handler;
     this.life = life;
     this.#wiring = wiring;
+  }
+
+  // Kept once made, and settable: undici's own interceptors change them in place or put others there.
+  get rawHeaders(): RawHeaders {
+    return (this.#rawHeaders ??= this.#chosen?.rawHeaders() ?? null);
+  }
+
+  set rawHeaders(headers: RawHeaders) {
+    this.#rawHeaders = headers;
+  }
+
+  get rawTrailers(): RawHeaders {
+    return (this.#rawTrailers ??= this.#chosen?.rawTrailers() ?? null);
+  }
+
+  set rawTrailers(trailers: RawHeaders) {
+    this.#rawTrailers = trailers;
   }
 
   /** Runs the call. Everything that comes of it, good or bad, reaches the handler. */
@@ -70,7 +97,10 @@ export class Delivery implements Transport<Handable>, Application {
     if (!this.request.replayable || this.request.protocol === 'websocket') return undefined;
     const life = this.#wiring.mesh.shadowLife();
     const copy = new Delivery(this.request, SILENT, life, this.#wiring);
-    return { exchange: { ...newExchange(this.request, life), edits: exchange.edits, hashKey: exchange.hashKey }, transport: new Shadow(copy) };
+    return {
+      exchange: { ...newExchange(this.request, life), edits: exchange.edits, hashKey: exchange.hashKey },
+      transport: new Shadow(copy),
+    };
   }
 
   #hand(reply: Handable): void {

@@ -79,18 +79,21 @@ function apply(flat: FlatHeaders, op: HeaderOp): void {
 
 export type HeaderRecord = Record<string, string | string[]>;
 
-/** Response headers after the route's operations, in undici's two forms. */
-export function editResponse(headers: HeaderRecord, ops: readonly HeaderOp[]): { readonly headers: HeaderRecord; readonly raw: Buffer[] } {
-  const result: HeaderRecord = { ...headers };
+/** In place of headers that have not come. */
+export const NO_HEADERS: HeaderRecord = Object.freeze({});
+
+/** Response headers after the route's operations; the same object if they change nothing. */
+export function editResponse(headers: HeaderRecord, ops: readonly HeaderOp[]): HeaderRecord {
+  let result = headers;
   for (const op of ops) {
+    const before = result[op.name];
+    if (op.op === 'remove' && before === undefined) continue;
+    if (result === headers) result = { ...headers };
     if (op.op === 'remove') delete result[op.name];
-    else if (op.op === 'set') result[op.name] = op.value;
-    else {
-      const before = result[op.name];
-      result[op.name] = before === undefined ? op.value : Array.isArray(before) ? [...before, op.value] : [before, op.value];
-    }
+    else if (op.op === 'set' || before === undefined) result[op.name] = op.value;
+    else result[op.name] = Array.isArray(before) ? [...before, op.value] : [before, op.value];
   }
-  return { headers: result, raw: rawOf(result) };
+  return result;
 }
 
 /** The raw form that handlers of older undici versions read. */

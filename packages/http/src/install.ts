@@ -41,7 +41,9 @@ class CurrentFace extends Dispatcher {
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    return this.#mesh.dispatchOr(options, handler, (passage) => (this.#before ?? this.#mesh.fallback).dispatch(options, watched(handler, passage)));
+    return this.#mesh.dispatchOr(options, handler, (passage) =>
+      (this.#before ?? this.#mesh.fallback).dispatch(options, watched(handler, passage)),
+    );
   }
 }
 

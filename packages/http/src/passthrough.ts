@@ -38,7 +38,9 @@ export class Passage {
 
 /** The handler, behaving as it always did, with its passage noted. Speaks the protocol the handler speaks. */
 export function watched(handler: object, passage: Passage): Handler {
-  return 'onRequestStart' in handler ? new Watched(handler as Handler, passage) : (new LegacyWatched(handler as LegacyHandler, passage) as object);
+  return 'onRequestStart' in handler
+    ? new Watched(handler as Handler, passage)
+    : (new LegacyWatched(handler as LegacyHandler, passage) as object);
 }
 
 class Watched implements Handler {

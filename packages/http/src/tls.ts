@@ -44,9 +44,15 @@ export function tlsOptions(plan: TlsPlan): ConnectionOptions {
   return {
     servername: plan.servername,
     rejectUnauthorized: !policy.insecureSkipVerify,
-    ...(policy.caPem !== null ? { ca: policy.caPem } : policy.caCertificates !== null ? { ca: file('caCertificates', policy.caCertificates) } : {}),
+    ...(policy.caPem !== null
+      ? { ca: policy.caPem }
+      : policy.caCertificates !== null
+        ? { ca: file('caCertificates', policy.caCertificates) }
+        : {}),
     ...(policy.caCrl === null ? {} : { crl: file('caCrl', policy.caCrl) }),
-    ...(policy.mode === 'MUTUAL' ? { cert: file('clientCertificate', policy.clientCertificate), key: file('privateKey', policy.privateKey) } : {}),
+    ...(policy.mode === 'MUTUAL'
+      ? { cert: file('clientCertificate', policy.clientCertificate), key: file('privateKey', policy.privateKey) }
+      : {}),
     checkServerIdentity: (host, certificate) =>
       san.length > 0 ? checkSubject(san, certificate) : plan.servername === '' ? undefined : checkServerIdentity(host, certificate),
   };
@@ -56,7 +62,9 @@ export function tlsOptions(plan: TlsPlan): ConnectionOptions {
 function checkSubject(allowed: readonly string[], certificate: PeerCertificate): Error | undefined {
   const present = (certificate.subjectaltname ?? '').split(/,\s*/).map((entry) => entry.replace(/^(DNS|URI|IP Address|email):/, ''));
   if (allowed.some((name) => present.includes(name))) return undefined;
-  return new Error(`the server's certificate is for ${present.filter(Boolean).join(', ') || 'nobody'}, allowed are ${allowed.join(', ')} (subjectAltNames)`);
+  return new Error(
+    `the server's certificate is for ${present.filter(Boolean).join(', ') || 'nobody'}, allowed are ${allowed.join(', ')} (subjectAltNames)`,
+  );
 }
 
 const read = new Map<string, { readonly changed: number; readonly text: string }>();

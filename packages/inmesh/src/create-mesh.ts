@@ -84,7 +84,10 @@ export interface Mesh {
 export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh> {
   const policy = options.policy ?? process.env['INMESH_POLICY'];
   if (policy === undefined || policy === '') {
-    throw new MeshError('MISUSE', 'createMesh needs a policy: createMesh({ policy: "./policy" }), or INMESH_POLICY set to a file, a folder or a URL');
+    throw new MeshError(
+      'MISUSE',
+      'createMesh needs a policy: createMesh({ policy: "./policy" }), or INMESH_POLICY set to a file, a folder or a URL',
+    );
   }
   const me = completeWorkload({ ...detectWorkload(), ...options.workload });
   const metrics = istioMetrics({ workload: me });
@@ -188,6 +191,9 @@ function eventsOnly(onEvent: (event: MeshEvent) => void): Observer {
 function describe(error: NoDocumentError): string {
   const lines = error.problems
     .filter(({ severity }) => severity === 'error')
-    .map(({ code, file, line, column, resource, path, message, hint }) => `  ${file}:${line}:${column} [${code}] ${resource} ${path}: ${message}${hint === '' ? '' : ` (${hint})`}`);
+    .map(
+      ({ code, file, line, column, resource, path, message, hint }) =>
+        `  ${file}:${line}:${column} [${code}] ${resource} ${path}: ${message}${hint === '' ? '' : ` (${hint})`}`,
+    );
   return [error.message, ...lines].join('\n');
 }

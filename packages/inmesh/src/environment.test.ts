@@ -31,7 +31,9 @@ describe('who this process is', () => {
   });
 
   it('is told by OpenTelemetry’s variables', () => {
-    expect(detectWorkload({ OTEL_SERVICE_NAME: 'cart', OTEL_RESOURCE_ATTRIBUTES: 'service.name=other,service.namespace=my%20shop' }, none)).toEqual({
+    expect(
+      detectWorkload({ OTEL_SERVICE_NAME: 'cart', OTEL_RESOURCE_ATTRIBUTES: 'service.name=other,service.namespace=my%20shop' }, none),
+    ).toEqual({
       name: 'cart',
       namespace: 'my shop',
     });
@@ -43,12 +45,17 @@ describe('who this process is', () => {
   });
 
   it('takes the namespace of the service account where nothing else says one', () => {
-    expect(detectWorkload({ POD_NAME: 'a' }, files({ '/var/run/secrets/kubernetes.io/serviceaccount/namespace': 'prod\n' })).namespace).toBe('prod');
+    expect(
+      detectWorkload({ POD_NAME: 'a' }, files({ '/var/run/secrets/kubernetes.io/serviceaccount/namespace': 'prod\n' })).namespace,
+    ).toBe('prod');
   });
 
   it('obeys inmesh’s own variables first', () => {
     expect(
-      detectWorkload({ INMESH_WORKLOAD: 'mine', OTEL_SERVICE_NAME: 'theirs', INMESH_LABELS: 'app=mine, version=v3', INMESH_LOCALITY: 'us/us-1' }, none),
+      detectWorkload(
+        { INMESH_WORKLOAD: 'mine', OTEL_SERVICE_NAME: 'theirs', INMESH_LABELS: 'app=mine, version=v3', INMESH_LOCALITY: 'us/us-1' },
+        none,
+      ),
     ).toEqual({ name: 'mine', labels: { app: 'mine', version: 'v3' }, locality: { region: 'us', zone: 'us-1', subzone: '' } });
   });
 });

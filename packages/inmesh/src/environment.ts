@@ -13,7 +13,10 @@ type Env = Readonly<Record<string, string | undefined>>;
  */
 export function detectWorkload(env: Env = process.env, read: (path: string) => string | undefined = readIfThere): FoundWorkload {
   const otel = otelAttributes(env['OTEL_RESOURCE_ATTRIBUTES'] ?? '');
-  const labels = { ...parseLabels(read('/etc/istio/pod/labels') ?? read('/etc/podinfo/labels') ?? ''), ...parsePairs(env['INMESH_LABELS'] ?? '') };
+  const labels = {
+    ...parseLabels(read('/etc/istio/pod/labels') ?? read('/etc/podinfo/labels') ?? ''),
+    ...parsePairs(env['INMESH_LABELS'] ?? ''),
+  };
   const locality = env['INMESH_LOCALITY'] ?? labels['topology.istio.io/locality'] ?? labels['istio-locality']?.replaceAll('.', '/');
   return clean({
     name:
@@ -60,7 +63,11 @@ function parseLabels(text: string): Record<string, string> {
 }
 
 function parsePairs(text: string): Record<string, string> {
-  return Object.fromEntries(text.split(',').flatMap((pair) => (pair.includes('=') ? [[pair.slice(0, pair.indexOf('=')).trim(), pair.slice(pair.indexOf('=') + 1).trim()]] : [])));
+  return Object.fromEntries(
+    text
+      .split(',')
+      .flatMap((pair) => (pair.includes('=') ? [[pair.slice(0, pair.indexOf('=')).trim(), pair.slice(pair.indexOf('=') + 1).trim()]] : [])),
+  );
 }
 
 function otelAttributes(text: string): Record<string, string> {
