@@ -3,10 +3,34 @@ import type { ClusterPolicy } from '../model.ts';
 import { clusterAt, destinationRule, meshConfig, modelOf, service, serviceEntry, to, virtualService } from './trying.ts';
 
 const NAME = 'outbound|80||a.default.svc.cluster.local';
-const cluster = (trafficPolicy: object | undefined, { more = [], given = service('a'), annotations = {} }: { readonly more?: readonly string[]; readonly given?: string; readonly annotations?: object } = {}): ClusterPolicy =>
-  clusterAt(modelOf([given, ...(trafficPolicy === undefined ? [] : [destinationRule('a', { host: 'a', trafficPolicy }, { annotations })]), ...more]), NAME);
+const cluster = (
+  trafficPolicy: object | undefined,
+  {
+    more = [],
+    given = service('a'),
+    annotations = {},
+  }: { readonly more?: readonly string[]; readonly given?: string; readonly annotations?: object } = {},
+): ClusterPolicy =>
+  clusterAt(
+    modelOf([
+      given,
+      ...(trafficPolicy === undefined ? [] : [destinationRule('a', { host: 'a', trafficPolicy }, { annotations })]),
+      ...more,
+    ]),
+    NAME,
+  );
 
-const PLAIN = { clientCertificate: null, privateKey: null, caCertificates: null, caPem: null, caCrl: null, credentialName: null, subjectAltNames: [], sni: null, insecureSkipVerify: false };
+const PLAIN = {
+  clientCertificate: null,
+  privateKey: null,
+  caCertificates: null,
+  caPem: null,
+  caCrl: null,
+  credentialName: null,
+  subjectAltNames: [],
+  sni: null,
+  insecureSkipVerify: false,
+};
 
 describe('a cluster', () => {
   it('has every default where nobody says anything', () => {
@@ -25,7 +49,14 @@ describe('a cluster', () => {
       slowStart: null,
       locality: { kind: 'off' },
       panicPercent: 50,
-      connection: { connectTimeoutMs: 10_000, idleTimeoutMs: null, maxConnectionDurationMs: null, maxRequestsPerConnection: 0, maxConcurrentStreams: 2_147_483_647, tcpKeepalive: null },
+      connection: {
+        connectTimeoutMs: 10_000,
+        idleTimeoutMs: null,
+        maxConnectionDurationMs: null,
+        maxRequestsPerConnection: 0,
+        maxConcurrentStreams: 2_147_483_647,
+        tcpKeepalive: null,
+      },
       limits: { connections: null, pending: null, requests: null, retries: null },
       retryBudget: null,
       outlier: null,
@@ -60,11 +91,16 @@ describe('load balancer', () => {
     [{ simple: 'PASSTHROUGH' }, { kind: 'passthrough' }],
     [{ consistentHash: { useSourceIp: true } }, { kind: 'ringHash', minimumRingSize: 1024, maximumRingSize: 8_388_608 }],
     [{ consistentHash: { useSourceIp: true, minimumRingSize: 99 } }, { kind: 'ringHash', minimumRingSize: 99, maximumRingSize: 8_388_608 }],
-    [{ consistentHash: { useSourceIp: true, ringHash: { minimumRingSize: 2048 } } }, { kind: 'ringHash', minimumRingSize: 2048, maximumRingSize: 8_388_608 }],
+    [
+      { consistentHash: { useSourceIp: true, ringHash: { minimumRingSize: 2048 } } },
+      { kind: 'ringHash', minimumRingSize: 2048, maximumRingSize: 8_388_608 },
+    ],
     [{ consistentHash: { useSourceIp: true, maglev: {} } }, { kind: 'maglev', tableSize: 65_537 }],
     [{ consistentHash: { useSourceIp: true, maglev: { tableSize: 7 } } }, { kind: 'maglev', tableSize: 7 }],
   ])('%j', (loadBalancer, expected) => {
-    expect(cluster({ connectionPool: { tcp: {} }, ...(loadBalancer === undefined ? {} : { loadBalancer }) }).loadBalancer).toEqual(expected);
+    expect(cluster({ connectionPool: { tcp: {} }, ...(loadBalancer === undefined ? {} : { loadBalancer }) }).loadBalancer).toEqual(
+      expected,
+    );
   });
 
   const EWMA = { kind: 'peakEwma', decayMs: 10_000, defaultRttMs: 30, penaltyMs: 5000 };
@@ -79,25 +115,51 @@ describe('load balancer', () => {
   it('the block of the mesh holds where a rule has none, key and all', () => {
     const mesh = (loadBalancer: object): string => meshConfig({ defaultTrafficPolicy: { loadBalancer } });
     expect(cluster(undefined, { more: [mesh({ simple: 'PEAK_EWMA' })] }).loadBalancer).toEqual(EWMA);
-    expect(cluster({ loadBalancer: { simple: 'RANDOM' } }, { more: [mesh({ simple: 'PEAK_EWMA' })] }).loadBalancer).toEqual({ kind: 'random' });
+    expect(cluster({ loadBalancer: { simple: 'RANDOM' } }, { more: [mesh({ simple: 'PEAK_EWMA' })] }).loadBalancer).toEqual({
+      kind: 'random',
+    });
     const model = modelOf([service('a'), mesh({ consistentHash: { httpHeaderName: 'X' } })]);
     expect(clusterAt(model, NAME).loadBalancer.kind).toBe('ringHash');
     expect(model.hosts[0]?.routes[0]?.hash).toEqual([{ kind: 'header', name: 'x' }]);
   });
 
   it('slow start, for the algorithms that have one', () => {
-    expect(cluster({ loadBalancer: { simple: 'ROUND_ROBIN', warmup: { duration: '60s' } } }).slowStart).toEqual({ windowMs: 60_000, minPercent: 10, aggression: 1 });
-    expect(cluster({ loadBalancer: { warmup: { duration: '60s', minimumPercent: 5, aggression: 2 } } }).slowStart).toEqual({ windowMs: 60_000, minPercent: 5, aggression: 2 });
-    expect(cluster({ loadBalancer: { simple: 'LEAST_REQUEST', warmupDurationSecs: '30s' } }).slowStart).toEqual({ windowMs: 30_000, minPercent: 10, aggression: 1 });
-    expect(cluster({ loadBalancer: { warmup: { duration: '60s' } } }, { annotations: { 'inmesh.dev/load-balancer': 'PEAK_EWMA' } }).slowStart).toBeNull();
+    expect(cluster({ loadBalancer: { simple: 'ROUND_ROBIN', warmup: { duration: '60s' } } }).slowStart).toEqual({
+      windowMs: 60_000,
+      minPercent: 10,
+      aggression: 1,
+    });
+    expect(cluster({ loadBalancer: { warmup: { duration: '60s', minimumPercent: 5, aggression: 2 } } }).slowStart).toEqual({
+      windowMs: 60_000,
+      minPercent: 5,
+      aggression: 2,
+    });
+    expect(cluster({ loadBalancer: { simple: 'LEAST_REQUEST', warmupDurationSecs: '30s' } }).slowStart).toEqual({
+      windowMs: 30_000,
+      minPercent: 10,
+      aggression: 1,
+    });
+    expect(
+      cluster({ loadBalancer: { warmup: { duration: '60s' } } }, { annotations: { 'inmesh.dev/load-balancer': 'PEAK_EWMA' } }).slowStart,
+    ).toBeNull();
   });
 });
 
 describe('connections', () => {
   it('limits, where 0 and the largest number mean none', () => {
     const pool = (tcp: object, http: object): ClusterPolicy => cluster({ connectionPool: { tcp, http } });
-    expect(pool({ maxConnections: 5 }, { http1MaxPendingRequests: 6, http2MaxRequests: 7, maxRetries: 8 }).limits).toEqual({ connections: 5, pending: 6, requests: 7, retries: 8 });
-    expect(pool({ maxConnections: 0 }, { http1MaxPendingRequests: 2_147_483_647, http2MaxRequests: 0, maxRetries: 0 }).limits).toEqual({ connections: null, pending: null, requests: null, retries: null });
+    expect(pool({ maxConnections: 5 }, { http1MaxPendingRequests: 6, http2MaxRequests: 7, maxRetries: 8 }).limits).toEqual({
+      connections: 5,
+      pending: 6,
+      requests: 7,
+      retries: 8,
+    });
+    expect(pool({ maxConnections: 0 }, { http1MaxPendingRequests: 2_147_483_647, http2MaxRequests: 0, maxRetries: 0 }).limits).toEqual({
+      connections: null,
+      pending: null,
+      requests: null,
+      retries: null,
+    });
   });
 
   it('times; without a word, or with "never", the idle time stays the library’s', () => {
@@ -138,7 +200,11 @@ describe('connections', () => {
 
   it('a retry budget', () => {
     expect(cluster({ retryBudget: {} }).retryBudget).toEqual({ percent: 20, minConcurrency: 3, intervalMs: 0 });
-    expect(cluster({ retryBudget: { percent: 5, minRetryConcurrency: 1, budgetInterval: '10s' } }).retryBudget).toEqual({ percent: 5, minConcurrency: 1, intervalMs: 10_000 });
+    expect(cluster({ retryBudget: { percent: 5, minRetryConcurrency: 1, budgetInterval: '10s' } }).retryBudget).toEqual({
+      percent: 5,
+      minConcurrency: 1,
+      intervalMs: 10_000,
+    });
   });
 });
 
@@ -164,14 +230,29 @@ describe('outlier detection', () => {
 
 describe('TLS', () => {
   it('is as the rule says', () => {
-    const tls = { mode: 'MUTUAL', clientCertificate: '/c.pem', privateKey: '/k.pem', caCertificates: '/ca.pem', sni: 'a.test', subjectAltNames: ['spiffe://x'] };
+    const tls = {
+      mode: 'MUTUAL',
+      clientCertificate: '/c.pem',
+      privateKey: '/k.pem',
+      caCertificates: '/ca.pem',
+      sni: 'a.test',
+      subjectAltNames: ['spiffe://x'],
+    };
     expect(cluster({ tls }).tls).toEqual({ ...PLAIN, ...tls });
     expect(cluster({ tls: { mode: 'DISABLE' } }).tls.mode).toBe('DISABLE');
   });
 
   it('is automatic inside the mesh, and plain outside or where that is off', () => {
     const entry = (location: string, trafficPolicy?: object): ClusterPolicy => {
-      const documents = [serviceEntry('api', { hosts: ['api.test'], location, ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], resolution: 'DNS', subjectAltNames: ['api.test'] })];
+      const documents = [
+        serviceEntry('api', {
+          hosts: ['api.test'],
+          location,
+          ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+          resolution: 'DNS',
+          subjectAltNames: ['api.test'],
+        }),
+      ];
       if (trafficPolicy !== undefined) documents.push(destinationRule('api', { host: 'api.test', trafficPolicy }));
       return clusterAt(modelOf(documents), 'outbound|80||api.test');
     };

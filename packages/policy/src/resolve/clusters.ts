@@ -14,11 +14,12 @@ import type {
   Workload,
 } from '../model.ts';
 import type { BackendTlsPolicies } from './backend-tls.ts';
+import { clusterName, type Destinations, type Target } from './destinations.ts';
 import { hashKeysFor, keysOf, policyFor, type Rule, type Rules } from './destination-rule.ts';
 import type { KnownService } from './known-service.ts';
 import { localityPolicy } from './locality.ts';
 import { compareText } from './order.ts';
-import type { Destinations, Target } from './routes.ts';
+
 import type { Scope } from './sidecar.ts';
 
 /** The clusters of a model in the making: a cluster is made when the first route asks for it. */
@@ -38,9 +39,6 @@ export interface ClusterInput {
   readonly backendTls: BackendTlsPolicies;
   readonly mesh: MeshConfigSpec;
 }
-
-/** Istio's name of a cluster. */
-export const clusterName = (port: number, subset: string | undefined, host: string): string => `outbound|${port}|${subset ?? ''}|${host}`;
 
 export function clustersOf(input: ClusterInput): Clusters {
   const { scope, rules } = input;

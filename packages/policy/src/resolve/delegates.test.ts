@@ -2,15 +2,26 @@ import { describe, expect, it } from 'vitest';
 import { hostAt, modelOf, routesAt, service, targetsOf, to, virtualService } from './trying.ts';
 
 const root = (match: readonly object[], more: object = {}): string =>
-  virtualService('root', { hosts: ['shop'], http: [{ ...(match.length > 0 ? { match } : {}), delegate: { name: 'child', namespace: 'team' }, ...more }, { name: 'rest', ...to('shop') }] });
+  virtualService('root', {
+    hosts: ['shop'],
+    http: [
+      { ...(match.length > 0 ? { match } : {}), delegate: { name: 'child', namespace: 'team' }, ...more },
+      { name: 'rest', ...to('shop') },
+    ],
+  });
 const child = (http: readonly object[], spec: object = {}): string => virtualService('child', { http, ...spec }, { namespace: 'team' });
 const services = [service('shop'), service('cart', { namespace: 'team' }), service('log')];
-const paths = (documents: readonly string[]): string[] => routesAt(modelOf([...services, ...documents]), 'shop').map(({ match, name }) => `${name}:${match.path?.value ?? '*'}`);
+const paths = (documents: readonly string[]): string[] =>
+  routesAt(modelOf([...services, ...documents]), 'shop').map(({ match, name }) => `${name}:${match.path?.value ?? '*'}`);
 
 describe('delegates', () => {
   it('stand in the place of the rule that delegates to them', () => {
     const routes = routesAt(
-      modelOf([...services, root([{ uri: { prefix: '/cart' } }], { name: 'root' }), child([{ name: 'add', match: [{ uri: { exact: '/cart/add' }, name: 'm' }], ...to('cart') }, to('cart')])]),
+      modelOf([
+        ...services,
+        root([{ uri: { prefix: '/cart' } }], { name: 'root' }),
+        child([{ name: 'add', match: [{ uri: { exact: '/cart/add' }, name: 'm' }], ...to('cart') }, to('cart')]),
+      ]),
       'shop',
     );
     expect(routes.map((route) => [route.name, route.match.path?.value, targetsOf(route), route.resource])).toEqual([
@@ -50,7 +61,11 @@ describe('delegates', () => {
     ['another gateway', { gateways: ['mesh'] }, { gateways: ['mesh', 'edge'] }, false],
     ['gateways below only', prefix, { gateways: ['mesh'] }, true],
   ])('%s: kept is %4$s', (_, above, below, kept) => {
-    const host = hostAt(modelOf([...services, root([above]), child([{ match: [below], ...to('cart') }])], { labels: { app: 'x' } }), 'shop', 80);
+    const host = hostAt(
+      modelOf([...services, root([above]), child([{ match: [below], ...to('cart') }])], { labels: { app: 'x' } }),
+      'shop',
+      80,
+    );
     expect(host?.routes.some((route) => targetsOf(route).includes('cart'))).toBe(kept);
     expect(host?.why.some((sentence) => sentence.includes('contradicts'))).toBe(!kept);
   });
@@ -62,15 +77,28 @@ describe('delegates', () => {
   });
 
   it('one match below that fits none above drops its whole rule', () => {
-    expect(paths([root([{ uri: { prefix: '/a' } }]), child([{ match: [{ uri: { prefix: '/a/1' } }, { uri: { prefix: '/z' } }], ...to('cart') }])])).toEqual(['rest:*']);
+    expect(
+      paths([
+        root([{ uri: { prefix: '/a' } }]),
+        child([{ match: [{ uri: { prefix: '/a/1' } }, { uri: { prefix: '/z' } }], ...to('cart') }]),
+      ]),
+    ).toEqual(['rest:*']);
   });
 
   it('blocks of the delegate hold whole, those of the root fill gaps', () => {
     const routes = routesAt(
       modelOf([
         ...services,
-        root([], { timeout: '5s', headers: { request: { set: { a: 'root' }, add: { b: 'root' } } }, mirror: { host: 'log' }, retries: { attempts: 4 } }),
-        child([{ match: [{ uri: { exact: '/1' } }], headers: { request: { set: { a: 'child' } } }, timeout: '1s', ...to('cart') }, to('cart')]),
+        root([], {
+          timeout: '5s',
+          headers: { request: { set: { a: 'root' }, add: { b: 'root' } } },
+          mirror: { host: 'log' },
+          retries: { attempts: 4 },
+        }),
+        child([
+          { match: [{ uri: { exact: '/1' } }], headers: { request: { set: { a: 'child' } } }, timeout: '1s', ...to('cart') },
+          to('cart'),
+        ]),
       ]),
       'shop',
     );
@@ -87,7 +115,9 @@ describe('delegates', () => {
     expect(paths([root([])])).toEqual(['rest:*']);
     expect(why([root([])])).toContain('there is no VirtualService team/child without hosts');
     expect(why([root([]), child([to('cart')], { hosts: ['cart'] })])).toContain('there is no VirtualService team/child without hosts');
-    expect(why([root([]), child([to('cart')], { exportTo: ['.'] })])).toContain('VirtualService team/child is not exported to namespace default');
+    expect(why([root([]), child([to('cart')], { exportTo: ['.'] })])).toContain(
+      'VirtualService team/child is not exported to namespace default',
+    );
     expect(paths([root([]), child([to('cart')], { exportTo: ['default'] })])).toEqual([':*']);
   });
 

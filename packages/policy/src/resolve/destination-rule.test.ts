@@ -8,7 +8,10 @@ import { aged, clusterAt, destinationRule, meshConfig, modelOf, routesAt, servic
 const rule = (name: string, namespace: string, host: string, connectTimeout: string, more: object = {}, metadata: object = {}): string =>
   destinationRule(name, { host, trafficPolicy: { connectionPool: { tcp: { connectTimeout } } }, ...more }, { namespace, ...metadata });
 
-const held = (rules: readonly string[], who: Partial<Workload> = {}): { readonly resources: readonly string[]; readonly connectMs: number } => {
+const held = (
+  rules: readonly string[],
+  who: Partial<Workload> = {},
+): { readonly resources: readonly string[]; readonly connectMs: number } => {
   const model = modelOf([service('a', { namespace: 'shop' }), ...rules], { namespace: 'bank', ...who });
   const { resources, connection } = clusterAt(model, 'outbound|80||a.shop.svc.cluster.local');
   return { resources, connectMs: connection.connectTimeoutMs };
@@ -26,7 +29,15 @@ describe('which DestinationRule holds', () => {
     ['the root', [root], 3000],
     ['none', [], 10_000],
     ['a wildcard at home beats the name far away', [rule('wide', 'bank', '*.shop.svc.cluster.local', '4s'), server], 4000],
-    ['the most specific host of a level', [rule('all', 'bank', '*', '4s'), rule('wide', 'bank', '*.svc.cluster.local', '5s'), rule('shop', 'bank', '*.shop.svc.cluster.local', '6s')], 6000],
+    [
+      'the most specific host of a level',
+      [
+        rule('all', 'bank', '*', '4s'),
+        rule('wide', 'bank', '*.svc.cluster.local', '5s'),
+        rule('shop', 'bank', '*.shop.svc.cluster.local', '6s'),
+      ],
+      6000,
+    ],
     ['the name before wildcards', [rule('all', 'bank', '*', '4s'), client], 1000],
     ['a private rule of the service is not seen', [rule('server', 'shop', 'a', '2s', { exportTo: ['.'] }), root], 3000],
     ['one exported to the caller is', [rule('server', 'shop', 'a', '2s', { exportTo: ['bank'] }), root], 2000],
@@ -39,7 +50,11 @@ describe('which DestinationRule holds', () => {
   });
 
   it('nothing is inherited: the first hit is the whole rule', () => {
-    const outlier = destinationRule('server', { host: 'a', trafficPolicy: { outlierDetection: {} }, subsets: [{ name: 'v1' }] }, { namespace: 'shop' });
+    const outlier = destinationRule(
+      'server',
+      { host: 'a', trafficPolicy: { outlierDetection: {} }, subsets: [{ name: 'v1' }] },
+      { namespace: 'shop' },
+    );
     const go = virtualService('a', { hosts: [host], http: [to(host, { subset: 'v1' })] }, { namespace: 'bank' });
     const documents = [service('a', { namespace: 'shop' }), outlier, go];
     expect(clusterAt(modelOf(documents, { namespace: 'bank' }), `outbound|80|v1|${host}`).outlier).not.toBeNull();
@@ -69,9 +84,24 @@ describe('several rules of one namespace for one host', () => {
   it('subsets are put together, the oldest of a name holds, and the oldest traffic policy as a block', () => {
     const documents = [
       service('a'),
-      virtualService('a', { hosts: ['a'], http: [{ match: [{ uri: { exact: '/1' } }], ...to('a', { subset: 'v1' }) }, { match: [{ uri: { exact: '/2' } }], ...to('a', { subset: 'v2' }) }, to('a', { subset: 'v3' })] }),
-      destinationRule('young', { host: 'a', trafficPolicy: { outlierDetection: {} }, subsets: [subset('v1', 'young'), subset('v3', '3')] }, aged(3)),
-      destinationRule('old', { host: 'a', trafficPolicy: { connectionPool: { tcp: { connectTimeout: '1s' } } }, subsets: [subset('v1', 'old')] }, aged(2)),
+      virtualService('a', {
+        hosts: ['a'],
+        http: [
+          { match: [{ uri: { exact: '/1' } }], ...to('a', { subset: 'v1' }) },
+          { match: [{ uri: { exact: '/2' } }], ...to('a', { subset: 'v2' }) },
+          to('a', { subset: 'v3' }),
+        ],
+      }),
+      destinationRule(
+        'young',
+        { host: 'a', trafficPolicy: { outlierDetection: {} }, subsets: [subset('v1', 'young'), subset('v3', '3')] },
+        aged(3),
+      ),
+      destinationRule(
+        'old',
+        { host: 'a', trafficPolicy: { connectionPool: { tcp: { connectTimeout: '1s' } } }, subsets: [subset('v1', 'old')] },
+        aged(2),
+      ),
       destinationRule('oldest', { host: 'a', subsets: [subset('v2', '2')] }, aged(1)),
     ];
     const model = modelOf(documents);
@@ -87,7 +117,10 @@ describe('several rules of one namespace for one host', () => {
   });
 
   it('exported alike in other words they are one', () => {
-    const alike = [rule('x', 'bank', host, '1s', { exportTo: ['zoo', 'bank'] }, aged(1)), rule('y', 'bank', host, '2s', { exportTo: ['bank', 'zoo'] }, aged(2))];
+    const alike = [
+      rule('x', 'bank', host, '1s', { exportTo: ['zoo', 'bank'] }, aged(1)),
+      rule('y', 'bank', host, '2s', { exportTo: ['bank', 'zoo'] }, aged(2)),
+    ];
     expect(held(alike)).toEqual({ resources: ['DestinationRule bank/x', 'DestinationRule bank/y'], connectMs: 1000 });
   });
 });
@@ -109,9 +142,16 @@ describe('layers of a policy', () => {
   const effective = (given: Given): Readonly<Record<string, unknown>> => {
     const policy = (layer: string, blocks: readonly Block[], port: readonly Block[] | undefined): unknown => ({
       ...marked(layer, blocks),
-      portLevelSettings: port === undefined ? [] : [{ port: { number: 80 }, ...marked(`${layer}:80`, port) }, { port: { number: 81 }, ...marked('other', BLOCKS) }],
+      portLevelSettings:
+        port === undefined
+          ? []
+          : [
+              { port: { number: 80 }, ...marked(`${layer}:80`, port) },
+              { port: { number: 81 }, ...marked('other', BLOCKS) },
+            ],
     });
-    const own = given.subset === undefined && given.subsetPort === undefined ? undefined : policy('subset', given.subset ?? [], given.subsetPort);
+    const own =
+      given.subset === undefined && given.subsetPort === undefined ? undefined : policy('subset', given.subset ?? [], given.subsetPort);
     const made = { resources: [], trafficPolicy: policy('dr', given.dr, given.drPort), subsets: new Map([['v1', { name: 'v1', labels: {}, trafficPolicy: own }]]), peakEwma: false, exportTo: [], selector: undefined } as unknown as Rule; // prettier-ignore
     const result = policyFor(made, 'v1', 80, marked('mesh', given.mesh ?? []) as never);
     return Object.fromEntries(Object.entries(result).filter(([, value]) => value !== undefined));
@@ -122,12 +162,32 @@ describe('layers of a policy', () => {
     ['the rule alone', { dr: all }, marked('dr', all)],
     ['port settings replace the blocks as a whole, and lose the rest', { dr: all, drPort: ['tls'] }, { tls: 'dr:80' }],
     ['an empty port block is all defaults', { dr: all, drPort: [] }, {}],
-    ['a subset, block by block', { dr: all, subset: ['tls', 'retryBudget'] }, { ...marked('dr', all), tls: 'subset', retryBudget: 'subset' }],
-    ['a subset over port settings of the rule', { dr: all, drPort: ['connectionPool'], subset: ['tls'] }, { connectionPool: 'dr:80', tls: 'subset' }],
-    ['port settings of a subset replace the blocks and keep what else the rule had', { dr: all, subset: all, subsetPort: ['tls'] }, { tls: 'subset:80', ...marked('dr', EXTRAS) }],
+    [
+      'a subset, block by block',
+      { dr: all, subset: ['tls', 'retryBudget'] },
+      { ...marked('dr', all), tls: 'subset', retryBudget: 'subset' },
+    ],
+    [
+      'a subset over port settings of the rule',
+      { dr: all, drPort: ['connectionPool'], subset: ['tls'] },
+      { connectionPool: 'dr:80', tls: 'subset' },
+    ],
+    [
+      'port settings of a subset replace the blocks and keep what else the rule had',
+      { dr: all, subset: all, subsetPort: ['tls'] },
+      { tls: 'subset:80', ...marked('dr', EXTRAS) },
+    ],
     ['port settings on both sides', { dr: all, drPort: BLOCKS, subset: all, subsetPort: ['tls'] }, { tls: 'subset:80' }],
-    ['the mesh fills pool and outlier detection where nobody set them', { dr: ['tls'], mesh: ['connectionPool', 'outlierDetection'] }, { tls: 'dr', connectionPool: 'mesh', outlierDetection: 'mesh' }],
-    ['the mesh fills what port settings left out', { dr: all, drPort: ['tls'], mesh: ['connectionPool', 'outlierDetection'] }, { tls: 'dr:80', connectionPool: 'mesh', outlierDetection: 'mesh' }],
+    [
+      'the mesh fills pool and outlier detection where nobody set them',
+      { dr: ['tls'], mesh: ['connectionPool', 'outlierDetection'] },
+      { tls: 'dr', connectionPool: 'mesh', outlierDetection: 'mesh' },
+    ],
+    [
+      'the mesh fills what port settings left out',
+      { dr: all, drPort: ['tls'], mesh: ['connectionPool', 'outlierDetection'] },
+      { tls: 'dr:80', connectionPool: 'mesh', outlierDetection: 'mesh' },
+    ],
     ['the mesh does not replace', { dr: ['connectionPool'], mesh: ['connectionPool'] }, { connectionPool: 'dr' }],
   ] satisfies readonly [string, Given, object][])('%s', (_, given, expected) => {
     expect(effective(given)).toEqual(expected);
@@ -142,7 +202,8 @@ describe('layers of a policy', () => {
         const has = (layer: readonly Block[] | undefined, block: Block): boolean => layer?.includes(block) === true;
         for (const block of BLOCKS) {
           const base = drPort === undefined ? (has(dr, block) ? 'dr' : undefined) : has(drPort, block) ? 'dr:80' : undefined;
-          const wanted = subsetPort === undefined ? (has(subset, block) ? 'subset' : base) : has(subsetPort, block) ? 'subset:80' : undefined;
+          const wanted =
+            subsetPort === undefined ? (has(subset, block) ? 'subset' : base) : has(subsetPort, block) ? 'subset:80' : undefined;
           expect(result[block]).toBe(wanted);
         }
         for (const block of EXTRAS) {
@@ -159,7 +220,11 @@ describe('where the key of a hash comes from', () => {
   const keyOf = (trafficPolicy: object | undefined, subsetPolicy: object | undefined, port: number | undefined): string | undefined => {
     const model = modelOf([
       service('a'),
-      destinationRule('a', { host: 'a', ...(trafficPolicy === undefined ? {} : { trafficPolicy }), subsets: [{ name: 'v1', ...(subsetPolicy === undefined ? {} : { trafficPolicy: subsetPolicy }) }] }),
+      destinationRule('a', {
+        host: 'a',
+        ...(trafficPolicy === undefined ? {} : { trafficPolicy }),
+        subsets: [{ name: 'v1', ...(subsetPolicy === undefined ? {} : { trafficPolicy: subsetPolicy }) }],
+      }),
       virtualService('a', { hosts: ['a'], http: [to('a', { subset: 'v1', ...(port === undefined ? {} : { port: { number: port } }) })] }),
     ]);
     const [hash] = routesAt(model, 'a')[0]!.hash;
@@ -185,7 +250,10 @@ describe('where the key of a hash comes from', () => {
   });
 
   it.each([
-    [{ httpCookie: { name: 'user', path: '/p', ttl: '60s', attributes: [{ name: 'SameSite', value: 'Lax' }] } }, { kind: 'cookie', name: 'user', path: '/p', ttlMs: 60_000, attributes: [{ name: 'SameSite', value: 'Lax' }] }],
+    [
+      { httpCookie: { name: 'user', path: '/p', ttl: '60s', attributes: [{ name: 'SameSite', value: 'Lax' }] } },
+      { kind: 'cookie', name: 'user', path: '/p', ttlMs: 60_000, attributes: [{ name: 'SameSite', value: 'Lax' }] },
+    ],
     [{ httpCookie: { name: 'user' } }, { kind: 'cookie', name: 'user', path: '', ttlMs: null, attributes: [] }],
     [{ httpCookie: { name: 'user', ttl: '0s' } }, { kind: 'cookie', name: 'user', path: '', ttlMs: 0, attributes: [] }],
     [{ useSourceIp: true }, { kind: 'sourceIp' }],

@@ -1,11 +1,12 @@
 import type { ResourceOf } from '../kinds/index.ts';
 import type { HeaderMatch, PathMatch, PathRewrite, Route, RouteAction, RouteMatch } from '../model.ts';
+import type { Target } from './destinations.ts';
 import { type Governor, perPort } from './governor.ts';
 import { headerOps, type HeaderEdits, type HeaderOperations } from './headers.ts';
 import { byAge, byAgeAndPath, labelOf } from './order.ts';
 import type { Registry } from './registry.ts';
 import { retryPolicy, type RetrySettings } from './retries.ts';
-import { type Choice, forwardTo, MATCH_ALL, matchesAll, mirrorTo, note, type RouteContext, type Target } from './routes.ts';
+import { type Choice, forwardTo, MATCH_ALL, matchesAll, mirrorTo, note, type RouteContext } from './routes.ts';
 import type { Setting } from './virtual-service.ts';
 
 type HttpRoute = ResourceOf<'HTTPRoute'>;
@@ -276,7 +277,8 @@ function translateRule(
 
 /** Without a retry block a backend timeout is the timeout of the call, and takes the place of `request` (Istio convertHTTPRoute). */
 function timesOf(rule: Rule): { readonly timeoutMs: number | null; readonly retries: RetrySettings | undefined } {
-  const { timeouts, retry } = 'timeouts' in rule ? rule : { timeouts: undefined, retry: undefined };
+  const timeouts = 'timeouts' in rule ? rule.timeouts : undefined;
+  const retry = 'retry' in rule ? rule.retry : undefined;
   const request = timeouts?.request || null;
   const backend = timeouts?.backendRequest || null;
   if (retry === undefined) return { timeoutMs: backend ?? request, retries: undefined };

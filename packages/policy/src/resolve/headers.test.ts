@@ -3,11 +3,14 @@ import type { HeaderOp } from '../model.ts';
 import { authorityOf, headerOps, type HeaderOperations, mergeHeaderOps } from './headers.ts';
 
 const stage = (given: Partial<HeaderOperations>): HeaderOperations => ({ set: {}, add: {}, remove: [], ...given });
-const short = (ops: readonly HeaderOp[]): string => ops.map((op) => (op.op === 'remove' ? `-${op.name}` : `${op.op === 'set' ? '=' : '+'}${op.name}:${op.value}`)).join(' ');
+const short = (ops: readonly HeaderOp[]): string =>
+  ops.map((op) => (op.op === 'remove' ? `-${op.name}` : `${op.op === 'set' ? '=' : '+'}${op.name}:${op.value}`)).join(' ');
 
 describe('header operations', () => {
   it('remove comes first, then set, then add, each by name', () => {
-    expect(short(headerOps(stage({ add: { 'X-B': '2', 'X-A': '1' }, set: { 'X-D': '4', 'x-c': '3' }, remove: ['X-Z', 'X-Y'] })))).toBe('-x-z -x-y =x-c:3 =x-d:4 +x-a:1 +x-b:2');
+    expect(short(headerOps(stage({ add: { 'X-B': '2', 'X-A': '1' }, set: { 'X-D': '4', 'x-c': '3' }, remove: ['X-Z', 'X-Y'] })))).toBe(
+      '-x-z -x-y =x-c:3 =x-d:4 +x-a:1 +x-b:2',
+    );
     expect(headerOps(undefined)).toEqual([]);
   });
 
@@ -22,7 +25,11 @@ describe('header operations', () => {
   });
 
   it('with several destinations theirs are a stage of their own before the route: the route wins', () => {
-    const merged = mergeHeaderOps(stage({ set: { x: 'route' }, remove: ['a'] }), stage({ set: { x: 'destination' }, remove: ['b'] }), false);
+    const merged = mergeHeaderOps(
+      stage({ set: { x: 'route' }, remove: ['a'] }),
+      stage({ set: { x: 'destination' }, remove: ['b'] }),
+      false,
+    );
     expect(short(merged)).toBe('-b =x:destination -a =x:route');
   });
 

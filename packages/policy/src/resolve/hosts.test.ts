@@ -42,14 +42,25 @@ describe('names in rules', () => {
   });
 
   it('sorts names before wildcards, long wildcards before short ones, then by the alphabet', () => {
-    expect(['*', '*.com', 'b.com', '*.b.com', 'a.com', '*.a.com'].toSorted(moreSpecific)).toEqual(['a.com', 'b.com', '*.a.com', '*.b.com', '*.com', '*']);
+    expect(['*', '*.com', 'b.com', '*.b.com', 'a.com', '*.a.com'].toSorted(moreSpecific)).toEqual([
+      'a.com',
+      'b.com',
+      '*.a.com',
+      '*.b.com',
+      '*.com',
+      '*',
+    ]);
   });
 });
 
 describe('HostIndex', () => {
   const label = fc.constantFrom('a', 'b', 'ab');
   const name = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.'));
-  const pattern = fc.oneof(name, name.map((suffix) => `*.${suffix}`), fc.constant('*'));
+  const pattern = fc.oneof(
+    name,
+    name.map((suffix) => `*.${suffix}`),
+    fc.constant('*'),
+  );
 
   it('finds what a scan for the most specific cover finds', () => {
     fc.assert(
@@ -58,7 +69,9 @@ describe('HostIndex', () => {
         for (const one of patterns) index.add(one, one, (present) => present);
         const scanned = patterns.filter((one) => covers(one, host)).toSorted(moreSpecific)[0];
         expect(index.mostSpecific(host)).toBe(scanned);
-        expect([...index.coveringWildcards(host)]).toEqual([...new Set(patterns.filter((one) => one.startsWith('*') && covers(one, host)))].toSorted(moreSpecific));
+        expect([...index.coveringWildcards(host)]).toEqual(
+          [...new Set(patterns.filter((one) => one.startsWith('*') && covers(one, host)))].toSorted(moreSpecific),
+        );
       }),
     );
   });
@@ -83,7 +96,10 @@ describe('names clients may write', () => {
   it('a host outside the cluster has its own name only', () => {
     expect(clientForms('api.example.com', 'prod', 'cluster.local', false)).toEqual(['api.example.com', 'api.example.com.']);
     expect(clientForms(host, 'prod', 'other.domain', false)).toEqual([host, `${host}.`]);
-    expect(clientForms('*.prod.svc.cluster.local', 'prod', 'cluster.local', false)).toEqual(['*.prod.svc.cluster.local', '*.prod.svc.cluster.local.']);
+    expect(clientForms('*.prod.svc.cluster.local', 'prod', 'cluster.local', false)).toEqual([
+      '*.prod.svc.cluster.local',
+      '*.prod.svc.cluster.local.',
+    ]);
   });
 
   it('the pods of a headless service stand under each of its names', () => {

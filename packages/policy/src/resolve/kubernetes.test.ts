@@ -3,9 +3,25 @@ import type { EndpointSpec, Service } from '../model.ts';
 import { protocolOf, workloadOf } from './kubernetes.ts';
 import { clusterAt, hostAt, modelOf, routesAt, service, targetsOf, to, virtualService } from './trying.ts';
 
-const slice = (name: string, endpoints: readonly object[], { ports = [{ name: 'http', port: 8080 }], addressType = 'IPv4', of = 'a' }: { readonly ports?: readonly object[]; readonly addressType?: string; readonly of?: string } = {}): string =>
-  JSON.stringify({ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata: { name, namespace: 'default', labels: { 'kubernetes.io/service-name': of } }, addressType, endpoints, ports });
-const pod = (name: string, labels: object, spec: object = {}): string => JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', labels }, spec });
+const slice = (
+  name: string,
+  endpoints: readonly object[],
+  {
+    ports = [{ name: 'http', port: 8080 }],
+    addressType = 'IPv4',
+    of = 'a',
+  }: { readonly ports?: readonly object[]; readonly addressType?: string; readonly of?: string } = {},
+): string =>
+  JSON.stringify({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name, namespace: 'default', labels: { 'kubernetes.io/service-name': of } },
+    addressType,
+    endpoints,
+    ports,
+  });
+const pod = (name: string, labels: object, spec: object = {}): string =>
+  JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', labels }, spec });
 const node = (name: string, labels: object): string => JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name, labels } });
 const ref = (name: string): object => ({ targetRef: { kind: 'Pod', name, namespace: 'default' } });
 
@@ -15,7 +31,8 @@ const resolved = (documents: readonly string[], host = 'a.default.svc.cluster.lo
   return found;
 };
 const members = (documents: readonly string[]): readonly EndpointSpec[] => resolved(documents).endpoints;
-const summary = (documents: readonly string[]): string[] => members(documents).map(({ host, ports, health }) => `${host} ${JSON.stringify(ports)} ${health}`);
+const summary = (documents: readonly string[]): string[] =>
+  members(documents).map(({ host, ports, health }) => `${host} ${JSON.stringify(ports)} ${health}`);
 
 describe('a Service of Kubernetes', () => {
   it('has its slices’ members with labels of the pod and place of the node', () => {
@@ -56,7 +73,14 @@ describe('a Service of Kubernetes', () => {
   });
 
   it('without a node the zone of the slice holds, and a label of the pod beats both', () => {
-    const documents = [service('a'), slice('a-1', [{ addresses: ['1.1.1.1'], zone: 'z' }, { addresses: ['1.1.1.2'], zone: 'z', ...ref('p') }]), pod('p', { 'istio-locality': 'r.z2.s' })];
+    const documents = [
+      service('a'),
+      slice('a-1', [
+        { addresses: ['1.1.1.1'], zone: 'z' },
+        { addresses: ['1.1.1.2'], zone: 'z', ...ref('p') },
+      ]),
+      pod('p', { 'istio-locality': 'r.z2.s' }),
+    ];
     expect(members(documents).map(({ locality }) => locality)).toEqual([
       { region: '', zone: 'z', subzone: '' },
       { region: 'r', zone: 'z2', subzone: 's' },
@@ -73,7 +97,10 @@ describe('a Service of Kubernetes', () => {
     ['leaving, no longer serving', { ready: false, serving: false, terminating: true }, false, undefined],
   ])('%s', (_, conditions, publishNotReadyAddresses, health) => {
     const given = Object.fromEntries(Object.entries(conditions).filter(([, value]) => value !== null));
-    expect(members([service('a', { spec: { publishNotReadyAddresses } }), slice('a-1', [{ addresses: ['1.1.1.1'], conditions: given }])])[0]?.health).toBe(health);
+    expect(
+      members([service('a', { spec: { publishNotReadyAddresses } }), slice('a-1', [{ addresses: ['1.1.1.1'], conditions: given }])])[0]
+        ?.health,
+    ).toBe(health);
   });
 
   it('counts a member once, however many slices name it', () => {
@@ -84,27 +111,45 @@ describe('a Service of Kubernetes', () => {
   it('puts the ports of one address together', () => {
     const one = { addresses: ['1.1.1.1'], ...ref('p') };
     const two = service('a', { ports: ['http:80', 'grpc:90'] });
-    expect(summary([two, slice('a-1', [one]), slice('a-2', [one], { ports: [{ name: 'grpc', port: 9090 }] })])).toEqual(['1.1.1.1 {"80":8080,"90":9090} healthy']);
+    expect(summary([two, slice('a-1', [one]), slice('a-2', [one], { ports: [{ name: 'grpc', port: 9090 }] })])).toEqual([
+      '1.1.1.1 {"80":8080,"90":9090} healthy',
+    ]);
   });
 
   it('tells processes of one address apart by their port', () => {
     const local = [{ addresses: ['127.0.0.1'] }];
-    expect(summary([service('a'), slice('a-1', local, { ports: [{ name: 'http', port: 1 }] }), slice('a-2', local, { ports: [{ name: 'http', port: 2 }] })])).toEqual([
-      '127.0.0.1 {"80":1} healthy',
-      '127.0.0.1 {"80":2} healthy',
-    ]);
+    expect(
+      summary([
+        service('a'),
+        slice('a-1', local, { ports: [{ name: 'http', port: 1 }] }),
+        slice('a-2', local, { ports: [{ name: 'http', port: 2 }] }),
+      ]),
+    ).toEqual(['127.0.0.1 {"80":1} healthy', '127.0.0.1 {"80":2} healthy']);
   });
 
   it('takes one address family of a pod: that of its first cluster IP', () => {
-    const slices = [slice('v6', [{ addresses: ['fd00::7'], ...ref('p') }], { addressType: 'IPv6' }), slice('v4', [{ addresses: ['1.1.1.1'], ...ref('p') }, { addresses: ['1.1.1.2'], ...ref('q') }])];
+    const slices = [
+      slice('v6', [{ addresses: ['fd00::7'], ...ref('p') }], { addressType: 'IPv6' }),
+      slice('v4', [
+        { addresses: ['1.1.1.1'], ...ref('p') },
+        { addresses: ['1.1.1.2'], ...ref('q') },
+      ]),
+    ];
     const hosts = (clusterIP: string): string[] => members([service('a', { spec: { clusterIP } }), ...slices]).map(({ host }) => host);
     expect(hosts('10.0.0.1')).toEqual(['1.1.1.1', '1.1.1.2']);
     expect(hosts('fd00::1')).toEqual(['fd00::7', '1.1.1.2']);
   });
 
   it('matches ports by name, and single unnamed ones whatever they are called', () => {
-    expect(summary([service('a', { ports: ['80'] }), slice('a-1', [{ addresses: ['1.1.1.1'] }], { ports: [{ name: 'web', port: 3000 }] })])).toEqual(['1.1.1.1 {"80":3000} healthy']);
-    expect(summary([service('a', { ports: ['http:80', 'admin:81'] }), slice('a-1', [{ addresses: ['1.1.1.1'] }], { ports: [{ name: 'admin', port: 3000 }] })])).toEqual(['1.1.1.1 {"81":3000} healthy']);
+    expect(
+      summary([service('a', { ports: ['80'] }), slice('a-1', [{ addresses: ['1.1.1.1'] }], { ports: [{ name: 'web', port: 3000 }] })]),
+    ).toEqual(['1.1.1.1 {"80":3000} healthy']);
+    expect(
+      summary([
+        service('a', { ports: ['http:80', 'admin:81'] }),
+        slice('a-1', [{ addresses: ['1.1.1.1'] }], { ports: [{ name: 'admin', port: 3000 }] }),
+      ]),
+    ).toEqual(['1.1.1.1 {"81":3000} healthy']);
   });
 
   it('without a slice its name is looked up; with an empty one nobody is there', () => {
@@ -123,7 +168,11 @@ describe('a Service of Kubernetes', () => {
   it('ExternalName: a name to look up', () => {
     const given = service('a', { spec: { type: 'ExternalName', externalName: 'api.example.com.' } });
     const model = modelOf([given]);
-    expect(model.services[0]).toMatchObject({ resolution: 'dns', location: 'external', endpoints: [{ host: 'api.example.com', ports: { 80: 80 } }] });
+    expect(model.services[0]).toMatchObject({
+      resolution: 'dns',
+      location: 'external',
+      endpoints: [{ host: 'api.example.com', ports: { 80: 80 } }],
+    });
     expect(clusterAt(model, 'outbound|80||a.default.svc.cluster.local').tls.mode).toBe('DISABLE');
   });
 

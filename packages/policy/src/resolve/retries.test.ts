@@ -26,7 +26,11 @@ describe('retries', () => {
   });
 
   it('a block without retryOn keeps the default conditions', () => {
-    expect(retryPolicy({ attempts: 5, backoff: 100 }, null, null, false)).toEqual({ ...DEFAULT_RETRIES, attempts: 5, backoff: { baseMs: 100, maxMs: 1000 } });
+    expect(retryPolicy({ attempts: 5, backoff: 100 }, null, null, false)).toEqual({
+      ...DEFAULT_RETRIES,
+      attempts: 5,
+      backoff: { baseMs: 100, maxMs: 1000 },
+    });
   });
 
   it.each([

@@ -47,7 +47,11 @@ describe('matching', () => {
       ],
       query: [{ name: 'Q', match: { kind: 'exact', value: '1' }, invert: false }],
     });
-    expect(one({ match: [{ uri: { prefix: '/X' }, ignoreUriCase: true }], ...to('a') }).match.path).toEqual({ kind: 'prefix', value: '/X', ignoreCase: true });
+    expect(one({ match: [{ uri: { prefix: '/X' }, ignoreUriCase: true }], ...to('a') }).match.path).toEqual({
+      kind: 'prefix',
+      value: '/X',
+      ignoreCase: true,
+    });
   });
 
   it.each([
@@ -65,7 +69,8 @@ describe('matching', () => {
     expect(http([{ ...(match === undefined ? {} : { match: [match] }), ...to('a') }, to('b')])).toHaveLength(length);
   });
 
-  const reached = (match: object, who: Partial<Workload> = {}): boolean => http([{ match: [{ headers: { x: {} }, ...match }], ...to('b') }, to('a')], who).length === 2;
+  const reached = (match: object, who: Partial<Workload> = {}): boolean =>
+    http([{ match: [{ headers: { x: {} }, ...match }], ...to('b') }, to('a')], who).length === 2;
 
   it.each([
     ['port addressed', { port: 80 }, {}, true],
@@ -98,7 +103,13 @@ describe('destinations', () => {
   });
 
   it('missing ones say why, once', () => {
-    const model = modelOf([...services, virtualService('a', { hosts: ['a'], http: [{ match: [{ uri: { exact: '/1' } }, { uri: { exact: '/2' } }], ...to('b', { subset: 'v9' }) }] })]);
+    const model = modelOf([
+      ...services,
+      virtualService('a', {
+        hosts: ['a'],
+        http: [{ match: [{ uri: { exact: '/1' } }, { uri: { exact: '/2' } }], ...to('b', { subset: 'v9' }) }],
+      }),
+    ]);
     expect(hostAt(model, 'a', 80)?.why).toEqual([
       'VirtualService default/a governs port 80',
       'VirtualService default/a: no DestinationRule in force defines subset "v9" of "b.default.svc.cluster.local"; calls to it are answered with 503',
@@ -106,7 +117,8 @@ describe('destinations', () => {
   });
 
   it('weights are shares; one of 0 is dropped, and of a single destination it does not matter', () => {
-    const split = (...weights: number[]): string => targetsOf(one({ route: weights.map((weight, at) => ({ destination: { host: at === 0 ? 'a' : 'b' }, weight })) }));
+    const split = (...weights: number[]): string =>
+      targetsOf(one({ route: weights.map((weight, at) => ({ destination: { host: at === 0 ? 'a' : 'b' }, weight })) }));
     expect(split(1, 2)).toBe('outbound|80||a.default.svc.cluster.local×1 outbound|80||b.default.svc.cluster.local×2');
     expect(split(0, 2)).toBe('outbound|80||b.default.svc.cluster.local×2');
     expect(split(0)).toBe('outbound|80||a.default.svc.cluster.local×1');
@@ -114,23 +126,51 @@ describe('destinations', () => {
   });
 
   it('where one of several is missing only its share fails', () => {
-    expect(targetsOf(one({ route: [{ destination: { host: 'a' }, weight: 90 }, { destination: { host: 'nobody' }, weight: 10 }] }))).toBe(
-      'outbound|80||a.default.svc.cluster.local×90 outbound|80||nobody.default.svc.cluster.local!503',
-    );
+    expect(
+      targetsOf(
+        one({
+          route: [
+            { destination: { host: 'a' }, weight: 90 },
+            { destination: { host: 'nobody' }, weight: 10 },
+          ],
+        }),
+      ),
+    ).toBe('outbound|80||a.default.svc.cluster.local×90 outbound|80||nobody.default.svc.cluster.local!503');
   });
 
   const set = (scope: string): object => ({ request: { set: { x: scope } }, response: { set: { y: scope } } });
   it('one destination: its headers come last; several: those of the route', () => {
-    const values = (rule: object): string[] => destinations(one(rule)).map(({ requestHeaders, responseHeaders }) => [...requestHeaders, ...responseHeaders].map((op) => ('value' in op ? op.value : '')).join(','));
+    const values = (rule: object): string[] =>
+      destinations(one(rule)).map(({ requestHeaders, responseHeaders }) =>
+        [...requestHeaders, ...responseHeaders].map((op) => ('value' in op ? op.value : '')).join(','),
+      );
     const to1 = { destination: { host: 'a' }, headers: set('destination') };
     expect(values({ headers: set('route'), route: [to1] })).toEqual(['route,destination,route,destination']);
-    expect(values({ headers: set('route'), route: [{ ...to1, weight: 1 }, { ...to1, weight: 1 }] })).toEqual(['destination,route,destination,route', 'destination,route,destination,route']);
+    expect(
+      values({
+        headers: set('route'),
+        route: [
+          { ...to1, weight: 1 },
+          { ...to1, weight: 1 },
+        ],
+      }),
+    ).toEqual(['destination,route,destination,route', 'destination,route,destination,route']);
   });
 
   it('authority: rewrite, then headers of the route, then of the destination', () => {
-    const authority = (rewrite: string | undefined, route: string | undefined, destination: string | undefined): string | null | undefined => {
+    const authority = (
+      rewrite: string | undefined,
+      route: string | undefined,
+      destination: string | undefined,
+    ): string | null | undefined => {
       const ops = (value: string | undefined): object => (value === undefined ? {} : { headers: { request: { set: { Host: value } } } });
-      return destinations(one({ ...(rewrite === undefined ? {} : { rewrite: { authority: rewrite } }), ...ops(route), route: [{ destination: { host: 'a' }, ...ops(destination) }] }))[0]?.authority;
+      return destinations(
+        one({
+          ...(rewrite === undefined ? {} : { rewrite: { authority: rewrite } }),
+          ...ops(route),
+          route: [{ destination: { host: 'a' }, ...ops(destination) }],
+        }),
+      )[0]?.authority;
     };
     expect(authority('rewrite', 'route', 'destination')).toBe('rewrite');
     expect(authority(undefined, 'route', 'destination')).toBe('route');
@@ -142,7 +182,11 @@ describe('destinations', () => {
 describe('rewrite', () => {
   it.each([
     ['prefix', { uri: { prefix: '/old' } }, { kind: 'prefix', prefix: '/old', value: '/new', ignoreCase: false }],
-    ['prefix without case', { uri: { prefix: '/old' }, ignoreUriCase: true }, { kind: 'prefix', prefix: '/old', value: '/new', ignoreCase: true }],
+    [
+      'prefix without case',
+      { uri: { prefix: '/old' }, ignoreUriCase: true },
+      { kind: 'prefix', prefix: '/old', value: '/new', ignoreCase: true },
+    ],
     ['exact', { uri: { exact: '/old' } }, { kind: 'full', value: '/new' }],
     ['regex', { uri: { regex: '/o.*' } }, { kind: 'full', value: '/new' }],
     ['no path', { method: { exact: 'GET' } }, { kind: 'prefix', prefix: '/', value: '/new', ignoreCase: false }],
@@ -151,7 +195,11 @@ describe('rewrite', () => {
   });
 
   it('by regex, or of the authority only', () => {
-    expect(one({ rewrite: { uriRegexRewrite: { match: '/(a)/', rewrite: '/\\1\\1/' } }, ...to('a') }).rewrite).toEqual({ kind: 'regex', pattern: '/(a)/', substitution: '/\\1\\1/' });
+    expect(one({ rewrite: { uriRegexRewrite: { match: '/(a)/', rewrite: '/\\1\\1/' } }, ...to('a') }).rewrite).toEqual({
+      kind: 'regex',
+      pattern: '/(a)/',
+      substitution: '/\\1\\1/',
+    });
     expect(one({ rewrite: { authority: 'x' }, ...to('a') }).rewrite).toBeNull();
   });
 });
@@ -159,28 +207,53 @@ describe('rewrite', () => {
 describe('answers of the mesh itself', () => {
   it.each([
     [{ uri: '/new' }, { status: 301, scheme: null, authority: null, port: null, path: { kind: 'full', value: '/new' } }],
-    [{ authority: 'b', redirectCode: 308 }, { status: 308, scheme: null, authority: 'b', port: null, path: null }],
-    [{ scheme: 'https', port: 8443 }, { status: 301, scheme: 'https', authority: null, port: 8443, path: null }],
+    [
+      { authority: 'b', redirectCode: 308 },
+      { status: 308, scheme: null, authority: 'b', port: null, path: null },
+    ],
+    [
+      { scheme: 'https', port: 8443 },
+      { status: 301, scheme: 'https', authority: null, port: 8443, path: null },
+    ],
     [{ derivePort: 'FROM_PROTOCOL_DEFAULT' }, { status: 301, scheme: null, authority: null, port: 'protocolDefault', path: null }],
     [{ derivePort: 'FROM_REQUEST_PORT' }, { status: 301, scheme: null, authority: null, port: 'requestPort', path: null }],
-    [{ prefixRewrite: '/new' }, { status: 301, scheme: null, authority: null, port: null, path: { kind: 'prefix', prefix: '/old', value: '/new', ignoreCase: false } }],
+    [
+      { prefixRewrite: '/new' },
+      {
+        status: 301,
+        scheme: null,
+        authority: null,
+        port: null,
+        path: { kind: 'prefix', prefix: '/old', value: '/new', ignoreCase: false },
+      },
+    ],
   ])('redirect %j', (redirect, expected) => {
     expect(one({ match: [{ uri: { prefix: '/old' } }], redirect }).action).toEqual({ kind: 'redirect', ...expected });
   });
 
   it('a direct answer has text or bytes, and the response headers of the route', () => {
-    const route = one({ directResponse: { status: 418, body: { string: 'short and stout' } }, headers: { response: { set: { 'x-a': '1' } } } });
+    const route = one({
+      directResponse: { status: 418, body: { string: 'short and stout' } },
+      headers: { response: { set: { 'x-a': '1' } } },
+    });
     expect(route.action).toEqual({ kind: 'direct', status: 418, body: 'short and stout', bodyEncoding: 'utf8' });
     expect(route.responseHeaders).toEqual([{ op: 'set', name: 'x-a', value: '1' }]);
     expect([route.retries, route.timeoutMs]).toEqual([null, null]);
-    expect(one({ directResponse: { status: 200, body: { bytes: 'aGk=' } } }).action).toMatchObject({ body: 'aGk=', bodyEncoding: 'base64' });
+    expect(one({ directResponse: { status: 200, body: { bytes: 'aGk=' } } }).action).toMatchObject({
+      body: 'aGk=',
+      bodyEncoding: 'base64',
+    });
     expect(one({ directResponse: { status: 204 } }).action).toMatchObject({ body: '', bodyEncoding: 'utf8' });
   });
 });
 
 describe('around a call', () => {
   it('timeout: none unless given, and 0s is none', () => {
-    expect([one(to('a')).timeoutMs, one({ ...to('a'), timeout: '0s' }).timeoutMs, one({ ...to('a'), timeout: '1.5s' }).timeoutMs]).toEqual([null, null, 1500]);
+    expect([one(to('a')).timeoutMs, one({ ...to('a'), timeout: '0s' }).timeoutMs, one({ ...to('a'), timeout: '1.5s' }).timeoutMs]).toEqual([
+      null,
+      null,
+      1500,
+    ]);
   });
 
   it('fault: an absent percentage is 0', () => {
@@ -188,7 +261,10 @@ describe('around a call', () => {
       delay: { ms: 2000, percent: 0 },
       abort: { httpStatus: 500, grpcStatus: null, percent: 0 },
     });
-    expect(one({ ...to('a'), fault: { delay: { fixedDelay: '2s', percent: 5 } } }).fault).toEqual({ delay: { ms: 2000, percent: 5 }, abort: null });
+    expect(one({ ...to('a'), fault: { delay: { fixedDelay: '2s', percent: 5 } } }).fault).toEqual({
+      delay: { ms: 2000, percent: 5 },
+      abort: null,
+    });
     expect(one({ ...to('a'), fault: { abort: { grpcStatus: 'UNAVAILABLE', percentage: { value: 0.1 } } } }).fault).toEqual({
       delay: null,
       abort: { httpStatus: null, grpcStatus: 14, percent: 0.1 },
@@ -202,7 +278,11 @@ describe('around a call', () => {
     expect(mirrors({ mirror: { host: 'b' }, mirrorPercentage: { value: 12.5 } })).toEqual([{ cluster, percent: 12.5 }]);
     expect(mirrors({ mirror: { host: 'b' }, mirrorPercentage: { value: 0 } })).toEqual([]);
     expect(mirrors({ mirror: { host: 'b' }, mirrorPercent: 30 })).toEqual([{ cluster, percent: 30 }]);
-    expect(mirrors({ mirrors: [{ destination: { host: 'b' } }, { destination: { host: 'multi', port: { number: 81 } }, percentage: { value: 1 } }] })).toEqual([
+    expect(
+      mirrors({
+        mirrors: [{ destination: { host: 'b' } }, { destination: { host: 'multi', port: { number: 81 } }, percentage: { value: 1 } }],
+      }),
+    ).toEqual([
       { cluster, percent: 100 },
       { cluster: 'outbound|81||multi.default.svc.cluster.local', percent: 1 },
     ]);
@@ -211,7 +291,8 @@ describe('around a call', () => {
 });
 
 describe('hash keys', () => {
-  const hashed = (consistentHash: object): string => destinationRule('a', { host: 'a', trafficPolicy: { loadBalancer: { consistentHash } }, subsets: [{ name: 'v1' }, { name: 'v2' }] });
+  const hashed = (consistentHash: object): string =>
+    destinationRule('a', { host: 'a', trafficPolicy: { loadBalancer: { consistentHash } }, subsets: [{ name: 'v1' }, { name: 'v2' }] });
 
   it('a single destination with a key keeps its endpoint on retries', () => {
     const route = one(to('a'), [hashed({ httpHeaderName: 'X-User' })]);

@@ -15,27 +15,11 @@ import type {
   Workload,
 } from '../model.ts';
 import type { HttpMatch, HttpRule, OwnedRule } from './delegates.ts';
+import { clusterName, type Destinations, type Target } from './destinations.ts';
 import { authorityOf, headerOps, mergeHeaderOps, type HeaderEdits } from './headers.ts';
 import { fullName } from './hosts.ts';
 import { retryPolicy } from './retries.ts';
 import { selects } from './visibility.ts';
-
-/** A destination as a rule names it. */
-export interface Target {
-  /** Full name. */
-  readonly host: string;
-  readonly subset: string | undefined;
-  /** Service port the rule names; undefined: the only one, else the one addressed. */
-  readonly port: number | undefined;
-}
-
-/** What routes ask of the destinations; asking makes a destination part of the model. */
-export interface Destinations {
-  /** `addressed` is the port the client addresses, null if any. `missing` says why no such cluster exists. */
-  reach(target: Target, addressed: number | null): { readonly cluster: string; readonly missing: string | null };
-  /** Key sources of a destination chosen by consistent hash; none if it is not. */
-  hashKeys(target: Target): readonly HashKey[];
-}
 
 /** For whom and on which port rules are translated. */
 export interface RouteContext {
@@ -178,8 +162,10 @@ export function forwardTo(choices: readonly Choice[], { edits, authority, missin
   if (live.length === 0)
     return { action: { kind: 'refuse', status: missingStatus, why: 'every destination of the rule has weight 0' }, hash: [] };
   const destinations = live.map(({ target, weight, headers, invalid }): Destination => {
-    const { cluster, missing: nobody } = context.destinations.reach(target, context.port);
-    const missing = invalid ?? nobody;
+    const { cluster, missing } =
+      invalid === undefined
+        ? context.destinations.reach(target, context.port)
+        : { cluster: clusterName(target.port ?? context.port ?? 0, target.subset, target.host), missing: invalid };
     if (missing !== null) note(context.notes, `${context.resource}: ${missing}; calls to it are answered with ${missingStatus}`);
     return {
       cluster,

@@ -4,7 +4,8 @@ import { aged, clusterAt, hostAt, modelOf, serviceEntry, workloadEntry } from '.
 
 const HTTP = { number: 80, name: 'http', protocol: 'HTTP' };
 const only = (documents: readonly string[]): Service => modelOf(documents).services[0]!;
-const entry = (spec: object, metadata: object = {}): string => serviceEntry('api', { hosts: ['api.test'], ports: [HTTP], resolution: 'STATIC', ...spec }, metadata);
+const entry = (spec: object, metadata: object = {}): string =>
+  serviceEntry('api', { hosts: ['api.test'], ports: [HTTP], resolution: 'STATIC', ...spec }, metadata);
 
 describe('a ServiceEntry', () => {
   it('is a service for each of its hosts', () => {
@@ -24,7 +25,15 @@ describe('a ServiceEntry', () => {
       entry({
         ports,
         endpoints: [
-          { address: '1.1.1.1', ports: { http: 7000, admin: 7001 }, labels: { version: 'v1' }, locality: 'eu/a/1', weight: 5, network: 'n', serviceAccount: 'sa' },
+          {
+            address: '1.1.1.1',
+            ports: { http: 7000, admin: 7001 },
+            labels: { version: 'v1' },
+            locality: 'eu/a/1',
+            weight: 5,
+            network: 'n',
+            serviceAccount: 'sa',
+          },
           { address: '1.1.1.2' },
         ],
       }),
@@ -46,7 +55,9 @@ describe('a ServiceEntry', () => {
 
   it('with DNS and no endpoints looks its host up, and says so only to translate a port', () => {
     expect(only([entry({ resolution: 'DNS' })]).endpoints).toEqual([]);
-    expect(only([entry({ resolution: 'DNS', ports: [{ ...HTTP, targetPort: 443 }] })]).endpoints).toMatchObject([{ host: 'api.test', ports: { 80: 443 } }]);
+    expect(only([entry({ resolution: 'DNS', ports: [{ ...HTTP, targetPort: 443 }] })]).endpoints).toMatchObject([
+      { host: 'api.test', ports: { 80: 443 } },
+    ]);
   });
 
   it('a wildcard with DYNAMIC_DNS calls whatever name was asked for', () => {
@@ -87,7 +98,19 @@ describe('a ServiceEntry', () => {
 
   it('entries of one namespace for one host are one service, of several the own one', () => {
     const second = (name: string, namespace: string, days: number): string =>
-      serviceEntry(name, { hosts: ['api.test'], resolution: 'STATIC', ports: [{ ...HTTP, protocol: 'HTTP2' }, { number: 90, name: 'grpc', protocol: 'GRPC' }], endpoints: [{ address: `9.9.9.${days}` }] }, { namespace, ...aged(days) });
+      serviceEntry(
+        name,
+        {
+          hosts: ['api.test'],
+          resolution: 'STATIC',
+          ports: [
+            { ...HTTP, protocol: 'HTTP2' },
+            { number: 90, name: 'grpc', protocol: 'GRPC' },
+          ],
+          endpoints: [{ address: `9.9.9.${days}` }],
+        },
+        { namespace, ...aged(days) },
+      );
     const service = only([second('b', 'default', 2), entry({ endpoints: [{ address: '1.1.1.1' }] }, aged(1)), second('c', 'zoo', 0)]);
     expect(service.resource).toBe('ServiceEntry default/api');
     expect(service.ports.map(({ number, protocol }) => `${number} ${protocol}`)).toEqual(['80 HTTP', '90 GRPC']);

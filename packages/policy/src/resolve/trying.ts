@@ -24,7 +24,9 @@ export function routesAt(model: Model, domain: string, port: number | null = 80)
 /** `cluster×weight`, or `cluster!status` where it is missing; or the kind of another action. */
 export const targetsOf = ({ action }: Route): string =>
   action.kind === 'forward'
-    ? action.destinations.map(({ cluster, weight, missing }) => `${cluster}${missing === null ? `×${weight}` : `!${missing.status}`}`).join(' ')
+    ? action.destinations
+        .map(({ cluster, weight, missing }) => `${cluster}${missing === null ? `×${weight}` : `!${missing.status}`}`)
+        .join(' ')
     : action.kind;
 
 export function clusterAt(model: Model, name: string): ClusterPolicy {
@@ -34,7 +36,10 @@ export function clusterAt(model: Model, name: string): ClusterPolicy {
 }
 
 /** A Kubernetes Service; ports are `number` or `name:number`. */
-export const service = (name: string, { namespace = 'default', ports = ['http:80'], spec = {}, metadata = {} }: ServiceGiven = {}): string =>
+export const service = (
+  name: string,
+  { namespace = 'default', ports = ['http:80'], spec = {}, metadata = {} }: ServiceGiven = {},
+): string =>
   JSON.stringify({
     apiVersion: 'v1',
     kind: 'Service',
@@ -55,8 +60,10 @@ interface ServiceGiven {
   readonly metadata?: object;
 }
 
-const istio = (kind: string) => (name: string, spec: object, metadata: object = {}): string =>
-  JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind, metadata: { name, namespace: 'default', ...metadata }, spec });
+const istio =
+  (kind: string) =>
+  (name: string, spec: object, metadata: object = {}): string =>
+    JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind, metadata: { name, namespace: 'default', ...metadata }, spec });
 
 export const virtualService = istio('VirtualService');
 export const destinationRule = istio('DestinationRule');
@@ -64,17 +71,22 @@ export const serviceEntry = istio('ServiceEntry');
 export const workloadEntry = istio('WorkloadEntry');
 export const sidecar = istio('Sidecar');
 
-const gatewayApi = (kind: string) => (name: string, spec: object, metadata: object = {}): string =>
-  JSON.stringify({ apiVersion: 'gateway.networking.k8s.io/v1', kind, metadata: { name, namespace: 'default', ...metadata }, spec });
+const gatewayApi =
+  (kind: string) =>
+  (name: string, spec: object, metadata: object = {}): string =>
+    JSON.stringify({ apiVersion: 'gateway.networking.k8s.io/v1', kind, metadata: { name, namespace: 'default', ...metadata }, spec });
 
 export const httpRoute = gatewayApi('HTTPRoute');
 export const grpcRoute = gatewayApi('GRPCRoute');
 export const backendTlsPolicy = gatewayApi('BackendTLSPolicy');
 
-export const meshConfig = (spec: object): string => JSON.stringify({ apiVersion: 'inmesh.dev/v1', kind: 'MeshConfig', metadata: { name: 'mesh' }, spec });
+export const meshConfig = (spec: object): string =>
+  JSON.stringify({ apiVersion: 'inmesh.dev/v1', kind: 'MeshConfig', metadata: { name: 'mesh' }, spec });
 
 /** A timestamp: the smaller, the older. */
-export const aged = (days: number): { readonly creationTimestamp: string } => ({ creationTimestamp: new Date(Date.UTC(2020, 0, 1 + days)).toISOString() });
+export const aged = (days: number): { readonly creationTimestamp: string } => ({
+  creationTimestamp: new Date(Date.UTC(2020, 0, 1 + days)).toISOString(),
+});
 
 /** `http[]` with one route to a destination. */
 export const to = (host: string, more: object = {}): object => ({ route: [{ destination: { host, ...more } }] });

@@ -1,11 +1,12 @@
 import type { MeshConfigSpec } from '../kinds/mesh-config.ts';
 import type { RetryPolicy, Workload } from '../model.ts';
 import { delegatesOf, expandDelegates, type OwnedRule } from './delegates.ts';
+import type { Destinations } from './destinations.ts';
 import { type Governor, NOTHING, perPort } from './governor.ts';
 import { fullName } from './hosts.ts';
 import { byAge, labelOf } from './order.ts';
 import type { Registry } from './registry.ts';
-import { type Destinations, translateRules } from './routes.ts';
+import { translateRules } from './routes.ts';
 import type { Scope } from './sidecar.ts';
 import { visibleTo } from './visibility.ts';
 
