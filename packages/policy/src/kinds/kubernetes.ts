@@ -28,8 +28,6 @@ const serviceSchema = v.object({
   publishNotReadyAddresses: defaulted(v.boolean(), false, 'Endpoints that are not ready count as members.'),
 });
 
-export type ServiceSpec = v.InferOutput<typeof serviceSchema>;
-
 /** A service of Kubernetes. */
 export const service = kubernetesKind({ kind: 'Service', summary: 'A service of Kubernetes.', schema: serviceSchema });
 
@@ -70,8 +68,6 @@ const endpointSliceSchema = v.object({
   ),
 });
 
-export type EndpointSliceSpec = v.InferOutput<typeof endpointSliceSchema>;
-
 /** Members of a service; the label `kubernetes.io/service-name` names it. */
 export const endpointSlice = kubernetesKind({
   kind: 'EndpointSlice',
@@ -95,8 +91,6 @@ const podSchema = v.object({
   ),
 });
 
-export type PodSpec = v.InferOutput<typeof podSchema>;
-
 /** A pod: its labels make subsets, its node gives its place. */
 export const pod = kubernetesKind({ kind: 'Pod', summary: 'A pod: its labels make subsets, its node gives its place.', schema: podSchema });
 
@@ -111,8 +105,6 @@ export const node = kubernetesKind({
 });
 
 const configMapSchema = v.object({ data: mapOf(v.string(), 'Texts by key; ca.crt holds certificates.') });
-
-export type ConfigMapSpec = v.InferOutput<typeof configMapSchema>;
 
 /** Texts by key: certificates that a BackendTLSPolicy names. */
 export const configMap = kubernetesKind({

@@ -9,7 +9,6 @@ const tcpSchema = v.object({ parentRefs, useDefaultGateways: text('Attach to def
 const tlsSchema = v.object({ parentRefs, useDefaultGateways: text('Attach to default gateways.'), hostnames, rules });
 
 export type TCPRouteSpec = v.InferOutput<typeof tcpSchema>;
-export type TLSRouteSpec = v.InferOutput<typeof tlsSchema>;
 
 const backends: Check<TCPRouteSpec> = (spec, report) => {
   checkParents(spec.parentRefs, report);

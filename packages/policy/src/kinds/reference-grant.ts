@@ -21,8 +21,6 @@ const schema = v.object({
   ),
 });
 
-export type ReferenceGrantSpec = v.InferOutput<typeof schema>;
-
 /** Permission to refer across namespaces. */
 export const referenceGrant = gatewayApiKind({
   kind: 'ReferenceGrant',
