@@ -24,6 +24,8 @@ export function kept({ value, atLeast = -Infinity, atMost = Infinity }: Row): bo
 
 /** CPU milliseconds of the main thread since the process began. On an idle machine a synchronous piece of work takes just as long. */
 export function threadMs(): number {
+  // Asking for the whole process makes Linux bring the account of this thread up to date, which else may be a tick (4 ms) old.
+  process.cpuUsage();
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
 }

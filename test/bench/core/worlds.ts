@@ -48,7 +48,7 @@ export function manyServices(services: number, routes: number): object[] {
 }
 
 /** A service whose endpoints somebody else looks up, balanced as told. */
-export function lookedUp(trafficPolicy: object): object[] {
+export function lookedUp(loadBalancer: object, annotations: Readonly<Record<string, string>> = {}): object[] {
   const host = 'echo.example.com';
   return [
     {
@@ -57,7 +57,12 @@ export function lookedUp(trafficPolicy: object): object[] {
       metadata: { name: 'echo', namespace: 'default' },
       spec: { hosts: [host], location: 'MESH_INTERNAL', resolution: 'DNS', ports: [HTTP] },
     },
-    { ...NETWORKING, kind: 'DestinationRule', metadata: { name: 'echo', namespace: 'default' }, spec: { host, trafficPolicy } },
+    {
+      ...NETWORKING,
+      kind: 'DestinationRule',
+      metadata: { name: 'echo', namespace: 'default', annotations },
+      spec: { host, trafficPolicy: { loadBalancer, outlierDetection: { consecutive5xxErrors: 5 } } },
+    },
   ];
 }
 
