@@ -30,6 +30,7 @@ const httpRoutes: readonly Row[] = [
   ['a query regex', match({ queryParams: [{ type: 'RegularExpression', name: 'x', value: '[' }] }), 'spec.rules[0].matches[0].queryParams[0].value', /RE2/],
   ['a header without name', match({ headers: [{ value: 'a' }] }), 'spec.rules[0].matches[0].headers[0].name', /required/],
   ['17 headers', match({ headers: Array.from({ length: 17 }, (_, index) => ({ name: `x${index}`, value: 'a' })) }), 'spec.rules[0].matches[0].headers', /16/],
+  ['a header with an empty name', match({ headers: [{ name: '', value: 'a' }] }), 'spec.rules[0].matches[0].headers[0].name', /empty/],
   ['a method in small letters', match({ method: 'get' }), 'spec.rules[0].matches[0].method', /not one of/],
 
   ['a backend without port', rule({ backendRefs: [{ name: 'a' }] }), 'spec.rules[0].backendRefs[0].port', /needs a port/],
@@ -62,6 +63,7 @@ const httpRoutes: readonly Row[] = [
   ['a retry of 399', rule({ retry: { codes: [399] } }), 'spec.rules[0].retry.codes[0]', /400 to 599/],
   ['retry attempts 0', rule({ retry: { attempts: 0 } }), 'spec.rules[0].retry.attempts', /0 is not/],
   ['a session', rule({ sessionPersistence: { sessionName: 'a' } }), 'spec.rules[0].sessionPersistence', /not honoured/, 'info'],
+  ['a header session with a cookie', rule({ sessionPersistence: { type: 'Header', cookie: {} } }), 'spec.rules[0].sessionPersistence.cookie', /excludes/],
   ['a permanent cookie', rule({ sessionPersistence: { cookie: { lifetimeType: 'Permanent' } } }), 'spec.rules[0].sessionPersistence.absoluteTimeout', /needs/],
 ]; // prettier-ignore
 
@@ -70,6 +72,11 @@ const grpcRoutes: readonly Row[] = [
   ['a method of nothing', match({ method: {} }), 'spec.rules[0].matches[0].method.service', /neither/],
   ['a service that is none', match({ method: { service: 'a-b' } }), 'spec.rules[0].matches[0].method.service', /not the name of a service/],
   ['a method regex', match({ method: { type: 'RegularExpression', method: '(' } }), 'spec.rules[0].matches[0].method.method', /RE2/],
+  ['17 rules', { parentRefs, rules: Array.from({ length: 17 }, () => ({})) }, 'spec.rules', /16/],
+  ['65 matches', rule({ matches: Array.from({ length: 65 }, () => ({})) }), 'spec.rules[0].matches', /64/],
+  ['17 backends', rule({ backendRefs: Array.from({ length: 17 }, () => backend) }), 'spec.rules[0].backendRefs', /16/],
+  ['a rule name twice', { parentRefs, rules: [{ name: 'a' }, { name: 'a' }] }, 'spec.rules[1].name', /twice/],
+  ['a header regex', match({ headers: [{ type: 'RegularExpression', name: 'x', value: '(' }] }), 'spec.rules[0].matches[0].headers[0].value', /RE2/],
   ['a redirect', filter({ type: 'RequestRedirect' }), 'spec.rules[0].filters[0].type', /not one of/],
   ['a backend without port', rule({ backendRefs: [{ name: 'a' }] }), 'spec.rules[0].backendRefs[0].port', /needs a port/],
 ]; // prettier-ignore
@@ -85,6 +92,9 @@ const tlsPolicies: readonly Row[] = [
   ['a wildcard', { targetRefs, validation: { ...validation, hostname: '*.b' } }, 'spec.validation.hostname', /not a host name/],
   ['no hostname', { targetRefs, validation: { wellKnownCACertificates: 'System' } }, 'spec.validation.hostname', /required/],
   ['a SAN without its name', { targetRefs, validation: { ...validation, subjectAltNames: [{ type: 'URI' }] } }, 'spec.validation.subjectAltNames[0].uri', /needs uri/],
+  ['a host SAN without its name', { targetRefs, validation: { ...validation, subjectAltNames: [{ type: 'Hostname' }] } }, 'spec.validation.subjectAltNames[0].hostname', /needs hostname/],
+  ['a host SAN with a URI', { targetRefs, validation: { ...validation, subjectAltNames: [{ type: 'Hostname', hostname: 'a', uri: 'b' }] } }, 'spec.validation.subjectAltNames[0].uri', /excludes/],
+  ['a URI SAN with a host', { targetRefs, validation: { ...validation, subjectAltNames: [{ type: 'URI', hostname: 'a', uri: 'b' }] } }, 'spec.validation.subjectAltNames[0].hostname', /excludes/],
   ['six SANs', { targetRefs, validation: { ...validation, subjectAltNames: Array.from({ length: 6 }, () => ({ type: 'Hostname', hostname: 'a' })) } }, 'spec.validation.subjectAltNames', /more than 5/],
 ]; // prettier-ignore
 

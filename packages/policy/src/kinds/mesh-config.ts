@@ -53,9 +53,14 @@ const schema = v.object({
     required(
       v.object({
         mode: defaulted(
-          oneOf('REGISTRY_ONLY', 'ALLOW_ANY'),
+          // A sidecar passes calls to the address they were dialled at, or with …_DYNAMIC_DNS to what the host resolves to.
+          // A client in the process looks the host up itself: for it the two are one.
+          v.pipe(
+            oneOf('REGISTRY_ONLY', 'ALLOW_ANY', 'ALLOW_ANY_DYNAMIC_DNS'),
+            v.transform((mode) => (mode === 'ALLOW_ANY_DYNAMIC_DNS' ? 'ALLOW_ANY' : mode)),
+          ),
           'ALLOW_ANY',
-          'ALLOW_ANY: calls to unknown hosts pass. REGISTRY_ONLY: they are refused.',
+          'ALLOW_ANY and ALLOW_ANY_DYNAMIC_DNS: calls to unknown hosts pass. REGISTRY_ONLY: they are refused.',
           { honoured: 'HGWT' },
         ),
       }),

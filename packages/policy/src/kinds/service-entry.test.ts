@@ -44,6 +44,11 @@ const serviceEntries: readonly Row[] = [
   ['a relative socket', entry({ resolution: 'STATIC', endpoints: [{ address: 'unix://run/a' }] }), 'spec.endpoints[0].address', /absolute/],
   ['two ports on a socket', entry({ resolution: 'STATIC', ports: [...ports, { number: 81, name: 'b', protocol: 'HTTP' }], endpoints: [{ address: 'unix:///run/a' }] }), 'spec.endpoints[0].address', /one port/],
   ['an endpoint without address', entry({ resolution: 'STATIC', endpoints: [{}] }), 'spec.endpoints[0].address', /missing/],
+  ['DYNAMIC_DNS with workloadSelector', entry({ resolution: 'DYNAMIC_DNS', hosts: ['*.b.com'], workloadSelector: { labels: { a: 'b' } } }), 'spec.workloadSelector', /excludes/],
+  ['DNS_ROUND_ROBIN with a range', entry({ resolution: 'DNS_ROUND_ROBIN', addresses: ['10.0.0.0/8'] }), 'spec.addresses[0]', /range/],
+  ['a selector without labels', entry({ resolution: 'STATIC', workloadSelector: {} }), 'spec.workloadSelector.labels', /every workload/, 'warning'],
+  ['a host that is an address', entry({ hosts: ['10.0.0.1'] }), 'spec.hosts[0]', /IP address/, 'warning'],
+  ['an empty port name', entry({ ports: [{ number: 80, name: '', protocol: 'HTTP' }] }), 'spec.ports[0].name', /no name/],
   ['exportTo ~', entry({ exportTo: ['~'] }), null],
   ['exportTo ~ beside others', entry({ exportTo: ['~', 'a'] }), 'spec.exportTo[0]', /alone/],
 ]; // prettier-ignore
@@ -64,6 +69,7 @@ const workloadGroups: readonly Row[] = [
   ['a template', { template: {} }, 'kind', /not honoured yet/, 'info'],
   ['no template', {}, 'spec.template', /required/],
   ['a probe without a way', { template: {}, probe: {} }, 'spec.probe.httpGet', /nothing to do/],
+  ['a probe of an empty command', { template: {}, probe: { exec: {} } }, 'spec.probe.exec.command', /empty/],
   ['a probe with two ways', { template: {}, probe: { httpGet: { port: 1 }, tcpSocket: { port: 1 } } }, 'spec.probe.tcpSocket', /exclude/],
 ]; // prettier-ignore
 

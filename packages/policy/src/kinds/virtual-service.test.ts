@@ -52,7 +52,8 @@ const rows: readonly Row[] = [
   ['weights that add up to 3', http({ route: [{ destination: { host: 'reviews' }, weight: 1 }, { destination: { host: 'b' }, weight: 2 }] }), null],
   ['a negative weight', http({ route: [{ destination: { host: 'reviews' }, weight: -1 }] }), 'spec.http[0].route[0].weight', /-1 is not a whole number/],
   ['a destination without a host', http({ route: [{ destination: {} }] }), 'spec.http[0].route[0].destination.host', /required/],
-  ['a destination that is a wildcard', http({ route: [{ destination: { host: '*.b' } }] }), 'spec.http[0].route[0].destination.host', /wildcard/],
+  ['a destination that is a wildcard', http({ route: [{ destination: { host: '*.b' } }] }), null],
+  ['a destination of all hosts', http({ route: [{ destination: { host: '*' } }] }), 'spec.http[0].route[0].destination.host', /no destination/],
   ['port 0', http({ route: [{ destination: { host: 'reviews', port: { number: 0 } } }] }), 'spec.http[0].route[0].destination.port.number', /1 to 65535/],
   ['port 65536', http({ route: [{ destination: { host: 'reviews', port: { number: 65_536 } } }] }), 'spec.http[0].route[0].destination.port.number', /1 to 65535/],
 
@@ -126,6 +127,12 @@ const rows: readonly Row[] = [
   ['half seconds in cors', http({ corsPolicy: { maxAge: '1500ms' } }), 'spec.http[0].corsPolicy.maxAge', /whole seconds/],
   ['an empty origin in cors', http({ corsPolicy: { allowOrigins: [{}] } }), 'spec.http[0].corsPolicy.allowOrigins[0]', /one of exact/],
 
+  ['a header in cors that is none', http({ corsPolicy: { exposeHeaders: ['a b'] } }), 'spec.http[0].corsPolicy.exposeHeaders[0]', /not a header name/],
+  ['a header to match that is none', match({ withoutHeaders: { 'a b': {} } }), 'spec.http[0].match[0].withoutHeaders["a b"]', /not a header name/],
+  ['a query parameter without a name', match({ queryParams: { '': {} } }), 'spec.http[0].match[0].queryParams[""]', /no name/],
+  ['two delays', http({ fault: { delay: { fixedDelay: '1s', exponentialDelay: '1s', percentage: { value: 1 } } } }), 'spec.http[0].fault.delay.exponentialDelay', /fixedDelay excludes/],
+  ['weights beyond 32 bits', http({ route: Array.from({ length: 3 }, () => ({ destination: { host: 'reviews' }, weight: 2_147_483_647 })) }), 'spec.http[0].route', /4294967295/],
+  ['a delegate in no namespace', { hosts: ['reviews'], http: [{ delegate: { name: 'x', namespace: 'A b' } }] }, 'spec.http[0].delegate.namespace', /not a namespace/],
   ['tls', { hosts: ['*.b.com'], tls: [{ match: [{ sniHosts: ['a.b.com'] }], route }] }, 'spec.tls', /not routed yet/, 'info'],
   ['tls without match', { hosts: ['a.b.com'], tls: [{ route }] }, 'spec.tls[0].match', /required/],
   ['tls without sniHosts', { hosts: ['a.b.com'], tls: [{ match: [{ port: 1 }], route }] }, 'spec.tls[0].match[0].sniHosts', /required/],

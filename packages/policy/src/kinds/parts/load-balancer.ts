@@ -225,7 +225,7 @@ export function checkLoadBalancer(
     if (hash.ringHash !== undefined && hash.maglev !== undefined)
       report.conflict([...path, 'consistentHash', 'maglev'], 'ringHash excludes maglev', 'keep one of them');
     if (hash.maglev !== undefined && hash.minimumRingSize !== undefined)
-      report.error([...path, 'consistentHash', 'minimumRingSize'], 'minimumRingSize has no meaning for maglev', 'remove it');
+      report.warning([...path, 'consistentHash', 'minimumRingSize'], 'minimumRingSize has no meaning for maglev', 'remove it');
     if (hash.httpCookie?.name === '')
       report.error([...path, 'consistentHash', 'httpCookie', 'name'], 'the cookie has no name', 'name the cookie');
     const size = hash.maglev?.tableSize;
