@@ -64,7 +64,7 @@ export class HostIndex<T> {
     const name = isWildcard(host) ? host.slice(1) : host;
     for (const length of this.#lengths) {
       const suffix = length - 1;
-      if (suffix > name.length || (suffix === name.length && !isWildcard(host))) continue;
+      if (suffix > name.length) continue;
       const wildcard = `*${name.slice(name.length - suffix)}`;
       if (this.#wild.has(wildcard)) yield wildcard;
     }

@@ -125,12 +125,17 @@ export function protocolOf(port: {
   return parseProtocol(word) ?? (SERVER_FIRST.has(port.port) ? 'TCP' : 'UNSUPPORTED');
 }
 
+// Most members share them; thousands need not have their own.
+const NO_LABELS: EndpointSpec['labels'] = {};
+const NOWHERE = locality();
+
 /** Members of all slices of a service, each once: several slices may name one address, and both address families one pod. */
 function membersOf({ spec, metadata }: Service, slices: readonly EndpointSlice[], machines: Machines): EndpointSpec[] {
   const primary = (spec.clusterIPs[0] ?? spec.clusterIP ?? '').includes(':') ? 'IPv6' : 'IPv4';
   const rank = (slice: EndpointSlice): number => (slice.spec.addressType === primary ? 0 : 1);
   const ordered = slices.toSorted((a, b) => rank(a) - rank(b) || compareText(a.metadata.name, b.metadata.name));
   const byAddress = new Map<string, EndpointSpec[]>();
+  const dual = ordered.some(({ spec: { addressType } }) => addressType !== ordered[0]?.spec.addressType);
   const familyOf = new Map<string, string>();
   for (const slice of ordered) {
     const ports = portsOf(spec.ports, slice.spec.ports);
@@ -140,18 +145,18 @@ function membersOf({ spec, metadata }: Service, slices: readonly EndpointSlice[]
       if (host === undefined || health === undefined) continue;
       const { targetRef } = endpoint;
       const podName = targetRef?.kind === undefined || targetRef.kind === 'Pod' ? targetRef?.name : undefined;
-      if (podName !== undefined) {
+      if (dual && podName !== undefined) {
         const key = `${targetRef?.namespace ?? metadata.namespace}/${podName}`;
         const family = familyOf.get(key) ?? slice.spec.addressType;
         familyOf.set(key, family);
         if (family !== slice.spec.addressType) continue;
       }
       const member = memberOf(endpoint, host, ports, health, podName, metadata.namespace, machines);
-      const present = byAddress.get(host) ?? [];
-      const same = present.findIndex((other) => other.workload === member.workload && agree(other.ports, ports));
-      if (same < 0) present.push(member);
+      const present = byAddress.get(host);
+      const same = present?.findIndex((other) => other.workload === member.workload && agree(other.ports, ports)) ?? -1;
+      if (present === undefined) byAddress.set(host, [member]);
+      else if (same < 0) present.push(member);
       else present[same] = { ...present[same]!, ports: { ...present[same]!.ports, ...ports } };
-      byAddress.set(host, present);
     }
   }
   return [...byAddress.values()].flat();
@@ -162,11 +167,12 @@ const agree = (a: EndpointSpec['ports'], b: EndpointSpec['ports']): boolean =>
 
 /** Ports meet by name; where both sides have just one, the name does not matter. */
 function portsOf(service: Service['spec']['ports'], slice: EndpointSlice['spec']['ports']): Record<string, number> {
-  const pairs = service.flatMap(({ name = '', port }) => {
+  const ports: Record<string, number> = {};
+  for (const { name = '', port } of service) {
     const match = slice.find((one) => (one.name ?? '') === name) ?? (service.length === 1 && slice.length === 1 ? slice[0] : undefined);
-    return match?.port === undefined ? [] : [[port, match.port] as const];
-  });
-  return Object.fromEntries(pairs);
+    if (match?.port !== undefined) ports[port] = match.port;
+  }
+  return ports;
 }
 
 /**
@@ -190,7 +196,7 @@ function memberOf(
   machines: Machines,
 ): EndpointSpec {
   const pod = podName === undefined ? undefined : machines.pod(endpoint.targetRef?.namespace ?? namespace, podName);
-  const labels = pod?.metadata.labels ?? {};
+  const labels = pod?.metadata.labels ?? NO_LABELS;
   const node = endpoint.nodeName ?? pod?.spec.nodeName ?? '';
   return {
     host,
@@ -215,6 +221,7 @@ export function placeOf(labels: Readonly<Record<string, string>>, node: string, 
     const [region = '', itsZone = '', subzone = ''] = given.split(given.includes('/') ? '/' : '.');
     return locality({ region, zone: itsZone, subzone });
   }
+  if (node === '' && zone === undefined) return NOWHERE;
   const of = machines.node(node)?.metadata.labels ?? {};
   return locality({
     region: of['topology.kubernetes.io/region'] ?? of['failure-domain.beta.kubernetes.io/region'] ?? '',

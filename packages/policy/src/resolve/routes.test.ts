@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest';
 import type { Destination, Route, Workload } from '../model.ts';
 import { destinationRule, hostAt, modelOf, routesAt, service, targetsOf, to, virtualService } from './trying.ts';
 
-const services = [service('a'), service('b'), service('multi', { ports: ['http:80', 'http-admin:81'] })];
+const services = [
+  service('a'),
+  service('b'),
+  service('multi', { ports: ['http:80', 'http-admin:81'] }),
+  service('single', { ports: ['http:9080'] }),
+];
 const http = (rules: readonly object[], who: Partial<Workload> = {}, more: readonly string[] = []): readonly Route[] =>
   routesAt(modelOf([...services, ...more, virtualService('a', { hosts: ['a'], http: rules })], who), 'a');
 const one = (rule: object, more: readonly string[] = []): Route => http([rule], {}, more)[0]!;
@@ -91,14 +96,14 @@ describe('matching', () => {
 
 describe('destinations', () => {
   it.each([
-    ['the port named', 'multi', { port: { number: 81 } }, 80, 'outbound|81||multi.default.svc.cluster.local×1'],
-    ['the only port', 'b', {}, 80, 'outbound|80||b.default.svc.cluster.local×1'],
-    ['the port addressed', 'multi', {}, 80, 'outbound|80||multi.default.svc.cluster.local×1'],
-    ['a port nobody has', 'b', { port: { number: 99 } }, 80, 'outbound|99||b.default.svc.cluster.local!503'],
-    ['nobody', 'nobody', {}, 80, 'outbound|80||nobody.default.svc.cluster.local!503'],
-    ['a name with a dot is not expanded', 'b.default', {}, 80, 'outbound|80||b.default!503'],
-    ['an unknown subset', 'b', { subset: 'v9' }, 80, 'outbound|80|v9|b.default.svc.cluster.local!503'],
-  ])('%s', (_, host, more, _port, target) => {
+    ['the port named', 'multi', { port: { number: 81 } }, 'outbound|81||multi.default.svc.cluster.local×1'],
+    ['the only port, whatever the client addresses', 'single', {}, 'outbound|9080||single.default.svc.cluster.local×1'],
+    ['the port addressed', 'multi', {}, 'outbound|80||multi.default.svc.cluster.local×1'],
+    ['a port nobody has', 'b', { port: { number: 99 } }, 'outbound|99||b.default.svc.cluster.local!503'],
+    ['nobody', 'nobody', {}, 'outbound|80||nobody.default.svc.cluster.local!503'],
+    ['a name with a dot is not expanded', 'b.default', {}, 'outbound|80||b.default!503'],
+    ['an unknown subset', 'b', { subset: 'v9' }, 'outbound|80|v9|b.default.svc.cluster.local!503'],
+  ])('%s', (_, host, more, target) => {
     expect(targetsOf(one(to(host, more)))).toBe(target);
   });
 

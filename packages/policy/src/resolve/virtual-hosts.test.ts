@@ -139,6 +139,11 @@ describe('which VirtualService governs', () => {
     ]);
   });
 
+  it('one that names a host twice does not lose against itself', () => {
+    const twice = at([virtualService('x', { hosts: ['a', 'a.default.svc.cluster.local'], http: [to('b')] })], 'a');
+    expect(twice.why).toEqual(['VirtualService default/x governs port 80']);
+  });
+
   it('a rule for a port is none for the other ports of the service', () => {
     const documents = [
       service('m', { ports: ['http:80', 'http-x:81'] }),

@@ -27,7 +27,8 @@ export interface HostInput {
  */
 export function virtualHostsOf(input: HostInput): readonly VirtualHost[] {
   const index = new HostIndex<readonly VirtualServiceGovernor[]>();
-  for (const one of input.virtualServices) for (const host of one.hosts) index.add(host, [one], (present, added) => [...present, ...added]);
+  for (const one of input.virtualServices)
+    for (const host of new Set(one.hosts)) index.add(host, [one], (present, added) => [...present, ...added]);
 
   const names = new Names();
   const known = new Set<string>();
