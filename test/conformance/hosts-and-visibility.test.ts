@@ -11,7 +11,8 @@ const PASS = 'PassthroughCluster';
 const BLACK = 'refuse 502';
 const direct = (text: string, status = 200): string => `http: [{ directResponse: { status: ${status}, body: { string: ${text} } } }]`;
 /** Answers with its name: shows which rule won. */
-const says = (id: string, hosts: string, more = '', day = 0): string => virtualService(id, `hosts: [${hosts}]\n${more}\n${direct(id.replace('/', '.'))}`, { day });
+const says = (id: string, hosts: string, more = '', day = 0): string =>
+  virtualService(id, `hosts: [${hosts}]\n${more}\n${direct(id.replace('/', '.'))}`, { day });
 const said = (id: string): string => `direct 200 ${id.replace('/', '.')}`;
 
 describe('short names in rules are of the namespace of the rule', () => {
@@ -31,13 +32,32 @@ describe('short names in rules are of the namespace of the rule', () => {
   });
 
   it('destinations too', () => {
-    const there = document(WORLD, kube('ratings.prod', { net: 9 }), virtualService('prod/vs', 'hosts: [reviews.default.svc.cluster.local]\nhttp: [{ route: [{ destination: { host: ratings } }] }]'));
+    const there = document(
+      WORLD,
+      kube('ratings.prod', { net: 9 }),
+      virtualService('prod/vs', 'hosts: [reviews.default.svc.cluster.local]\nhttp: [{ route: [{ destination: { host: ratings } }] }]'),
+    );
     expect(fate(there, '/')).toBe('80||ratings.prod');
-    expect(fate(document(WORLD, kube('x.prod', { net: 9 }), virtualService('vs', 'hosts: [reviews]\nhttp: [{ route: [{ destination: { host: x.prod } }] }]')), '/')).toBe('refuse 503 NC');
+    expect(
+      fate(
+        document(
+          WORLD,
+          kube('x.prod', { net: 9 }),
+          virtualService('vs', 'hosts: [reviews]\nhttp: [{ route: [{ destination: { host: x.prod } }] }]'),
+        ),
+        '/',
+      ),
+    ).toBe('refuse 503 NC');
   });
 
   it('hosts of DestinationRules too', () => {
-    const there = modelOf(document(kube('ratings.prod', { net: 9 }), destinationRule('prod/dr', 'host: ratings\ntrafficPolicy: { loadBalancer: { simple: RANDOM } }')), inProd);
+    const there = modelOf(
+      document(
+        kube('ratings.prod', { net: 9 }),
+        destinationRule('prod/dr', 'host: ratings\ntrafficPolicy: { loadBalancer: { simple: RANDOM } }'),
+      ),
+      inProd,
+    );
     expect(there.clusters.map(({ name, loadBalancer }) => [short(name), loadBalancer.kind])).toEqual([['80||ratings.prod', 'random']]);
   });
 
@@ -57,7 +77,12 @@ describe('wildcards', () => {
     ['any depth below it', [says('w', '"*.foo.com"')], 'http://b.a.foo.com/', said('w')],
     ['not foo.com', [says('w', '"*.foo.com"')], 'http://foo.com/', '80||foo.com'],
     ['exact before wildcard, though younger', [says('w', '"*.foo.com"'), says('x', 'a.foo.com', '', 5)], 'http://a.foo.com/', said('x')],
-    ['the longer wildcard, though younger', [says('w', '"*.foo.com"'), says('x', '"*.a.foo.com"', '', 5)], 'http://b.a.foo.com/', said('x')],
+    [
+      'the longer wildcard, though younger',
+      [says('w', '"*.foo.com"'), says('x', '"*.a.foo.com"', '', 5)],
+      'http://b.a.foo.com/',
+      said('x'),
+    ],
     ['the shorter where the longer does not cover', [says('w', '"*.foo.com"'), says('x', '"*.a.foo.com"')], 'http://a.foo.com/', said('w')],
     ['for a host no registry knows', [says('w', '"*.foo.com"')], 'http://c.foo.com/', PASS],
     ['a wildcard that covers no service at all holds by itself', [says('w', '"*.bar.com"')], 'http://c.bar.com/', said('w')],
@@ -67,8 +92,11 @@ describe('wildcards', () => {
   });
 
   it('of DestinationRules the most specific holds', () => {
-    const lb = (id: string, host: string, simple: string): string => destinationRule(id, `host: "${host}"\ntrafficPolicy: { loadBalancer: { simple: ${simple} } }`);
-    const model = modelOf(document(services, lb('w', '*.foo.com', 'RANDOM'), lb('x', '*.a.foo.com', 'ROUND_ROBIN'), lb('y', 'a.foo.com', 'PASSTHROUGH')));
+    const lb = (id: string, host: string, simple: string): string =>
+      destinationRule(id, `host: "${host}"\ntrafficPolicy: { loadBalancer: { simple: ${simple} } }`);
+    const model = modelOf(
+      document(services, lb('w', '*.foo.com', 'RANDOM'), lb('x', '*.a.foo.com', 'ROUND_ROBIN'), lb('y', 'a.foo.com', 'PASSTHROUGH')),
+    );
     expect(model.clusters.map(({ service, loadBalancer }) => [service, loadBalancer.kind])).toEqual([
       ['a.foo.com', 'passthrough'],
       ['b.a.foo.com', 'roundRobin'],
@@ -102,7 +130,8 @@ describe('forms of a host a client may write', () => {
 
   it('pods of a headless service are below its names', () => {
     const yaml = document(kube('db', { spec: { clusterIP: 'None' } }), says('vs', 'db'));
-    for (const host of ['db', 'db-0.db', 'db-0.db.default', 'db-0.db.default.svc.cluster.local']) expect(fate(yaml, `http://${host}/`)).toBe(said('vs'));
+    for (const host of ['db', 'db-0.db', 'db-0.db.default', 'db-0.db.default.svc.cluster.local'])
+      expect(fate(yaml, `http://${host}/`)).toBe(said('vs'));
     expect(fate(WORLD, 'http://reviews-0.reviews/')).toBe(PASS);
   });
 
@@ -115,14 +144,25 @@ describe('several VirtualServices for one host are not merged', () => {
   it.each<readonly [statement: string, rules: readonly string[], expected: string]>([
     ['the oldest wins', [says('young', 'reviews', '', 2), says('old', 'reviews', '', 1)], said('old')],
     ['then the name', [says('b', 'reviews'), says('a', 'reviews')], said('a')],
-    ['then the namespace; the one of the service has no privilege', [says('default/x', 'reviews.default.svc.cluster.local'), says('alpha/x', 'reviews.default.svc.cluster.local')], said('alpha/x')],
-    ['a younger one of the own namespace loses', [says('default/x', 'reviews', '', 2), says('prod/y', 'reviews.default.svc.cluster.local', '', 1)], said('prod/y')],
+    [
+      'then the namespace; the one of the service has no privilege',
+      [says('default/x', 'reviews.default.svc.cluster.local'), says('alpha/x', 'reviews.default.svc.cluster.local')],
+      said('alpha/x'),
+    ],
+    [
+      'a younger one of the own namespace loses',
+      [says('default/x', 'reviews', '', 2), says('prod/y', 'reviews.default.svc.cluster.local', '', 1)],
+      said('prod/y'),
+    ],
   ])('%s', (_, given, expected) => {
     expect(fate(document(WORLD, ...given), '/')).toBe(expected);
   });
 
   it('entirely: what the oldest does not match is 404, whatever the younger says', () => {
-    const old = virtualService('old', 'hosts: [reviews]\nhttp: [{ match: [{ uri: { exact: /a } }], route: [{ destination: { host: reviews } }] }]');
+    const old = virtualService(
+      'old',
+      'hosts: [reviews]\nhttp: [{ match: [{ uri: { exact: /a } }], route: [{ destination: { host: reviews } }] }]',
+    );
     expect(fate(document(WORLD, old, says('young', 'reviews', '', 3)), '/b')).toBe('refuse 404 NR');
   });
 
@@ -139,7 +179,10 @@ describe('hosts no registry knows', () => {
   });
 
   it('and, unlike behind a sidecar, on any other port; explain says so', () => {
-    const { why, clusters } = ask(document(WORLD, virtualService('vs', 'hosts: [nobody.example.com]\nhttp: [{ route: [{ destination: { host: reviews } }] }]')), 'http://nobody.example.com:8123/');
+    const { why, clusters } = ask(
+      document(WORLD, virtualService('vs', 'hosts: [nobody.example.com]\nhttp: [{ route: [{ destination: { host: reviews } }] }]')),
+      'http://nobody.example.com:8123/',
+    );
     expect(clusters.map(({ name }) => short(name))).toEqual(['80||reviews']);
     expect(why.join('\n')).toMatch(/port 80 only/);
   });
@@ -150,16 +193,37 @@ describe('hosts no registry knows', () => {
     ['ALLOW_ANY_DYNAMIC_DNS passes as well', meshConfig('outboundTrafficPolicy: { mode: ALLOW_ANY_DYNAMIC_DNS }'), PASS],
     ['REGISTRY_ONLY: 502', meshConfig('outboundTrafficPolicy: { mode: REGISTRY_ONLY }'), BLACK],
     ['a Sidecar decides for its workloads', resource('Sidecar', 'sc', 'outboundTrafficPolicy: { mode: REGISTRY_ONLY }'), BLACK],
-    ['and the other way round', document(meshConfig('outboundTrafficPolicy: { mode: REGISTRY_ONLY }'), resource('Sidecar', 'sc', 'outboundTrafficPolicy: { mode: ALLOW_ANY }')), PASS],
-    ['a Sidecar that says nothing about it leaves the mesh', document(meshConfig('outboundTrafficPolicy: { mode: REGISTRY_ONLY }'), resource('Sidecar', 'sc', 'egress: [{ hosts: ["./*"] }]')), BLACK],
+    [
+      'and the other way round',
+      document(
+        meshConfig('outboundTrafficPolicy: { mode: REGISTRY_ONLY }'),
+        resource('Sidecar', 'sc', 'outboundTrafficPolicy: { mode: ALLOW_ANY }'),
+      ),
+      PASS,
+    ],
+    [
+      'a Sidecar that says nothing about it leaves the mesh',
+      document(meshConfig('outboundTrafficPolicy: { mode: REGISTRY_ONLY }'), resource('Sidecar', 'sc', 'egress: [{ hosts: ["./*"] }]')),
+      BLACK,
+    ],
   ])('%s', (_, policy, expected) => {
     expect(fate(document(WORLD, policy), 'http://unknown.example.com/')).toBe(expected);
   });
 
   it('passing through means no timeout, no retries and no balancing', () => {
     const found = ask(WORLD, 'http://unknown.example.com/');
-    expect(found).toMatchObject({ decision: 'route', timeoutMs: null, retries: null, service: null, clusters: [{ name: PASS, loadBalancer: null }] });
-    expect(ask(document(WORLD, meshConfig('outboundTrafficPolicy: { mode: REGISTRY_ONLY }')), 'http://unknown.example.com/').clusters.map(({ name }) => name)).toEqual(['BlackHoleCluster']);
+    expect(found).toMatchObject({
+      decision: 'route',
+      timeoutMs: null,
+      retries: null,
+      service: null,
+      clusters: [{ name: PASS, loadBalancer: null }],
+    });
+    expect(
+      ask(document(WORLD, meshConfig('outboundTrafficPolicy: { mode: REGISTRY_ONLY }')), 'http://unknown.example.com/').clusters.map(
+        ({ name }) => name,
+      ),
+    ).toEqual(['BlackHoleCluster']);
   });
 });
 
@@ -176,7 +240,9 @@ describe('exportTo', () => {
     ['[".", prod]', 'default', true],
     ['[default, prod]', 'prod', true],
   ])('of a VirtualService: %s from %s', (exportTo, from, seen) => {
-    expect(fate(document(WORLD, says('vs', FULL, `exportTo: ${exportTo}`)), `http://${FULL}/`, {}, { namespace: from })).toBe(seen ? said('vs') : '80||reviews');
+    expect(fate(document(WORLD, says('vs', FULL, `exportTo: ${exportTo}`)), `http://${FULL}/`, {}, { namespace: from })).toBe(
+      seen ? said('vs') : '80||reviews',
+    );
   });
 
   it.each<readonly [exportTo: string, from: string, expected: string]>([
@@ -186,7 +252,11 @@ describe('exportTo', () => {
     ['["*"]', 'prod', '80||api.example.com'],
     ['[prod]', 'default', PASS],
   ])('of a ServiceEntry: %s from %s', (exportTo, from, expected) => {
-    const entry = resource('ServiceEntry', 'api', `hosts: [api.example.com]\nresolution: DNS\nports: [{ number: 80, name: http, protocol: HTTP }]\nexportTo: ${exportTo}`);
+    const entry = resource(
+      'ServiceEntry',
+      'api',
+      `hosts: [api.example.com]\nresolution: DNS\nports: [{ number: 80, name: http, protocol: HTTP }]\nexportTo: ${exportTo}`,
+    );
     expect(fate(document(WORLD, entry), 'http://api.example.com/', {}, { namespace: from })).toBe(expected);
   });
 
@@ -196,7 +266,11 @@ describe('exportTo', () => {
   });
 
   it('a destination that is not exported to the workload does not exist for it: 503 NC', () => {
-    const yaml = document(WORLD, kube('secret.prod', { net: 9, annotations: { 'networking.istio.io/exportTo': '.' } }), virtualService('vs', 'hosts: [reviews]\nhttp: [{ route: [{ destination: { host: secret.prod.svc.cluster.local } }] }]'));
+    const yaml = document(
+      WORLD,
+      kube('secret.prod', { net: 9, annotations: { 'networking.istio.io/exportTo': '.' } }),
+      virtualService('vs', 'hosts: [reviews]\nhttp: [{ route: [{ destination: { host: secret.prod.svc.cluster.local } }] }]'),
+    );
     expect(fate(yaml, '/')).toBe('refuse 503 NC');
   });
 
@@ -211,8 +285,13 @@ describe('exportTo', () => {
 
   it('the default of the mesh for DestinationRules', () => {
     const dr = destinationRule('dr', 'host: ratings\ntrafficPolicy: { loadBalancer: { simple: RANDOM } }');
-    const lb = (config: string, who: Partial<Workload>) => ask(document(WORLD, config, dr), 'http://ratings.default/', {}, who).clusters[0]?.loadBalancer;
-    expect([lb('', prod), lb(meshConfig('defaultDestinationRuleExportTo: ["."]'), prod), lb(meshConfig('defaultDestinationRuleExportTo: ["."]'), {})]).toEqual(['RANDOM', 'LEAST_REQUEST', 'RANDOM']);
+    const lb = (config: string, who: Partial<Workload>) =>
+      ask(document(WORLD, config, dr), 'http://ratings.default/', {}, who).clusters[0]?.loadBalancer;
+    expect([
+      lb('', prod),
+      lb(meshConfig('defaultDestinationRuleExportTo: ["."]'), prod),
+      lb(meshConfig('defaultDestinationRuleExportTo: ["."]'), {}),
+    ]).toEqual(['RANDOM', 'LEAST_REQUEST', 'RANDOM']);
   });
 });
 
@@ -245,7 +324,8 @@ describe('Sidecar', () => {
     const root = resource('Sidecar', 'istio-system/all', 'egress: [{ hosts: ["~/*"] }]');
     const home = resource('Sidecar', 'home', 'egress: [{ hosts: ["./*"] }]');
     const own = resource('Sidecar', 'own', 'workloadSelector: { labels: { app: web } }\negress: [{ hosts: ["prod/*"] }]');
-    const seen = (parts: readonly string[], who: Partial<Workload>): readonly boolean[] => urls.map((url) => fate(document(WORLD, others, ...parts), url, {}, who) !== PASS);
+    const seen = (parts: readonly string[], who: Partial<Workload>): readonly boolean[] =>
+      urls.map((url) => fate(document(WORLD, others, ...parts), url, {}, who) !== PASS);
     const web = { labels: { app: 'web' } };
     expect(seen([root, home, own], web)).toEqual([false, true, true]);
     expect(seen([root, home, own], {})).toEqual([true, false, false]);
@@ -256,12 +336,19 @@ describe('Sidecar', () => {
   it('a VirtualService whose hosts are not imported is dropped', () => {
     const vs = says('prod/vs', 'reviews.default.svc.cluster.local');
     expect(fate(document(WORLD, vs, resource('Sidecar', 'sc', 'egress: [{ hosts: ["./*"] }]')), '/')).toBe('80||reviews');
-    expect(fate(document(WORLD, vs, resource('Sidecar', 'sc', 'egress: [{ hosts: ["./*", "prod/reviews.default.svc.cluster.local"] }]')), '/')).toBe(said('prod/vs'));
+    expect(
+      fate(document(WORLD, vs, resource('Sidecar', 'sc', 'egress: [{ hosts: ["./*", "prod/reviews.default.svc.cluster.local"] }]')), '/'),
+    ).toBe(said('prod/vs'));
   });
 
   it('one of several hosts is enough to import it whole', () => {
     const vs = says('vs', 'reviews, elsewhere.example.com');
-    expect(fate(document(WORLD, vs, resource('Sidecar', 'sc', 'egress: [{ hosts: ["./reviews.default.svc.cluster.local"] }]')), 'http://elsewhere.example.com/')).toBe(said('vs'));
+    expect(
+      fate(
+        document(WORLD, vs, resource('Sidecar', 'sc', 'egress: [{ hosts: ["./reviews.default.svc.cluster.local"] }]')),
+        'http://elsewhere.example.com/',
+      ),
+    ).toBe(said('vs'));
   });
 
   it('does not narrow where an imported rule may send calls', () => {
@@ -272,7 +359,10 @@ describe('Sidecar', () => {
 
 describe('the port of a destination', () => {
   const to = (destination: string, port = 80): string =>
-    fate(document(WORLD, virtualService('vs', `hosts: [multi]\nhttp: [{ route: [{ destination: ${destination} }] }]`)), `http://multi:${port}/`);
+    fate(
+      document(WORLD, virtualService('vs', `hosts: [multi]\nhttp: [{ route: [{ destination: ${destination} }] }]`)),
+      `http://multi:${port}/`,
+    );
   it.each<readonly [statement: string, destination: string, port: number, expected: string]>([
     ['the one named', '{ host: multi, port: { number: 81 } }', 80, '81||multi'],
     ['else the only one of the service', '{ host: ratings }', 81, '80||ratings'],
@@ -285,20 +375,32 @@ describe('the port of a destination', () => {
 
 describe('ServiceEntry', () => {
   const entry = (spec: string): string => resource('ServiceEntry', 'se', spec);
-  const addresses = (spec: string, url: string, more = ''): readonly string[] => ask(document(entry(spec), more), url).clusters.flatMap(({ endpoints }) => endpoints.map(({ address }) => address));
+  const addresses = (spec: string, url: string, more = ''): readonly string[] =>
+    ask(document(entry(spec), more), url).clusters.flatMap(({ endpoints }) => endpoints.map(({ address }) => address));
 
   it('targetPort is dialled instead of the number; a port of the endpoint beats it', () => {
-    const spec = (endpoint: string): string => `hosts: [x.com]\nresolution: STATIC\nports: [{ number: 80, name: http, protocol: HTTP, targetPort: 8080 }]\nendpoints: [${endpoint}]`;
+    const spec = (endpoint: string): string =>
+      `hosts: [x.com]\nresolution: STATIC\nports: [{ number: 80, name: http, protocol: HTTP, targetPort: 8080 }]\nendpoints: [${endpoint}]`;
     expect(addresses(spec('{ address: 1.2.3.4 }'), 'http://x.com/')).toEqual(['1.2.3.4:8080']);
     expect(addresses(spec('{ address: 1.2.3.4, ports: { http: 9 } }'), 'http://x.com/')).toEqual(['1.2.3.4:9']);
   });
 
   it('without targetPort the number is dialled', () => {
-    expect(addresses('hosts: [x.com]\nresolution: STATIC\nports: [{ number: 80, name: http, protocol: HTTP }]\nendpoints: [{ address: 1.2.3.4 }]', 'http://x.com/')).toEqual(['1.2.3.4:80']);
+    expect(
+      addresses(
+        'hosts: [x.com]\nresolution: STATIC\nports: [{ number: 80, name: http, protocol: HTTP }]\nendpoints: [{ address: 1.2.3.4 }]',
+        'http://x.com/',
+      ),
+    ).toEqual(['1.2.3.4:80']);
   });
 
   it('an endpoint may be a unix socket', () => {
-    expect(addresses('hosts: [x.com]\nresolution: STATIC\nports: [{ number: 80, name: http, protocol: HTTP }]\nendpoints: [{ address: "unix:///run/x.sock" }]', 'http://x.com/')).toEqual(['unix:///run/x.sock']);
+    expect(
+      addresses(
+        'hosts: [x.com]\nresolution: STATIC\nports: [{ number: 80, name: http, protocol: HTTP }]\nendpoints: [{ address: "unix:///run/x.sock" }]',
+        'http://x.com/',
+      ),
+    ).toEqual(['unix:///run/x.sock']);
   });
 
   it('a workloadSelector takes WorkloadEntries of its namespace', () => {
@@ -307,7 +409,12 @@ describe('ServiceEntry', () => {
       resource('WorkloadEntry', 'vm2', 'address: 10.0.0.2\nlabels: { app: y }'),
       resource('WorkloadEntry', 'prod/vm3', 'address: 10.0.0.3\nlabels: { app: x }'),
     );
-    const yaml = document(entry('hosts: [x.com]\nresolution: STATIC\nports: [{ number: 80, name: http, protocol: HTTP }]\nworkloadSelector: { labels: { app: x } }'), workloads);
+    const yaml = document(
+      entry(
+        'hosts: [x.com]\nresolution: STATIC\nports: [{ number: 80, name: http, protocol: HTTP }]\nworkloadSelector: { labels: { app: x } }',
+      ),
+      workloads,
+    );
     const found = ask(yaml, 'http://x.com/').clusters[0]?.endpoints;
     expect(found).toEqual([{ address: '10.0.0.1:80', labels: { app: 'x' }, locality: 'eu/a/1' }]);
     expect(modelOf(yaml).services[0]?.endpoints[0]?.weight).toBe(3);
@@ -319,7 +426,9 @@ describe('ServiceEntry', () => {
     ['DNS', 'dns'],
     ['DNS_ROUND_ROBIN', 'dnsRoundRobin'],
   ])('resolution %s', (word, expected) => {
-    expect(modelOf(entry(`hosts: [x.com]\nresolution: ${word}\nports: [{ number: 80, name: http, protocol: HTTP }]`)).services[0]?.resolution).toBe(expected);
+    expect(
+      modelOf(entry(`hosts: [x.com]\nresolution: ${word}\nports: [{ number: 80, name: http, protocol: HTTP }]`)).services[0]?.resolution,
+    ).toBe(expected);
   });
 
   it('defaults: outside the mesh, resolution NONE, which passes calls to the address asked for', () => {
@@ -329,7 +438,12 @@ describe('ServiceEntry', () => {
   });
 
   it('addresses are names of the service', () => {
-    expect(fate(entry('hosts: [x.com]\naddresses: [240.1.2.3]\nresolution: DNS\nports: [{ number: 80, name: http, protocol: HTTP }]'), 'http://240.1.2.3/')).toBe('80||x.com');
+    expect(
+      fate(
+        entry('hosts: [x.com]\naddresses: [240.1.2.3]\nresolution: DNS\nports: [{ number: 80, name: http, protocol: HTTP }]'),
+        'http://240.1.2.3/',
+      ),
+    ).toBe('80||x.com');
   });
 
   it('wildcard hosts are served', () => {

@@ -24,21 +24,75 @@ const play = (http: string, request: string, headers: Record<string, string>, wh
 
 describe('order and structure', () => {
   it.each<Row>([
-    ['the first match wins, however much more specific a later one is', `- { match: [{ uri: { prefix: /a } }], ${v1} }\n- { match: [{ uri: { exact: /a/b } }], ${v2} }`, '/a/b', {}, V1],
-    ['without the earlier one the later one is found', `- { match: [{ uri: { exact: /a/b } }], ${v2} }\n- { match: [{ uri: { prefix: /a } }], ${v1} }`, '/a/b', {}, V2],
+    [
+      'the first match wins, however much more specific a later one is',
+      `- { match: [{ uri: { prefix: /a } }], ${v1} }\n- { match: [{ uri: { exact: /a/b } }], ${v2} }`,
+      '/a/b',
+      {},
+      V1,
+    ],
+    [
+      'without the earlier one the later one is found',
+      `- { match: [{ uri: { exact: /a/b } }], ${v2} }\n- { match: [{ uri: { prefix: /a } }], ${v1} }`,
+      '/a/b',
+      {},
+      V2,
+    ],
     ['blocks of a list are alternatives: the first', `- { match: [{ uri: { exact: /a } }, { uri: { exact: /b } }], ${v1} }`, '/a', {}, V1],
     ['blocks of a list are alternatives: the second', `- { match: [{ uri: { exact: /a } }, { uri: { exact: /b } }], ${v1} }`, '/b', {}, V1],
-    ['conditions of a block must all hold', `- { match: [{ uri: { exact: /a }, headers: { x: { exact: "1" } } }], ${v1} }\n- { ${v2} }`, '/a', {}, V2],
-    ['conditions of a block that all hold', `- { match: [{ uri: { exact: /a }, headers: { x: { exact: "1" } } }], ${v1} }\n- { ${v2} }`, '/a', { x: '1' }, V1],
+    [
+      'conditions of a block must all hold',
+      `- { match: [{ uri: { exact: /a }, headers: { x: { exact: "1" } } }], ${v1} }\n- { ${v2} }`,
+      '/a',
+      {},
+      V2,
+    ],
+    [
+      'conditions of a block that all hold',
+      `- { match: [{ uri: { exact: /a }, headers: { x: { exact: "1" } } }], ${v1} }\n- { ${v2} }`,
+      '/a',
+      { x: '1' },
+      V1,
+    ],
     ['no match at all is everything', `- { ${v1} }`, '/any', {}, V1],
     ['an empty block is everything', `- { match: [{}], ${v1} }\n- { ${v2} }`, '/any', {}, V1],
     ['behind a rule without match all is dropped', `- { ${v1} }\n- { match: [{ uri: { exact: /a } }], ${v2} }`, '/a', {}, V1],
-    ['behind prefix / all is dropped', `- { match: [{ uri: { prefix: / } }], ${v1} }\n- { match: [{ uri: { exact: /a } }], ${v2} }`, '/a', {}, V1],
-    ['behind regex .* all is dropped', `- { match: [{ uri: { regex: ".*" } }], ${v1} }\n- { match: [{ uri: { exact: /a } }], ${v2} }`, '/a', {}, V1],
-    ['prefix / with a header is no catch-all', `- { match: [{ uri: { prefix: / }, headers: { x: {} } }], ${v1} }\n- { match: [{ uri: { exact: /a } }], ${v2} }`, '/a', {}, V2],
-    ['prefix / with a query parameter is no catch-all', `- { match: [{ uri: { prefix: / }, queryParams: { x: {} } }], ${v1} }\n- { ${v2} }`, '/a', {}, V2],
+    [
+      'behind prefix / all is dropped',
+      `- { match: [{ uri: { prefix: / } }], ${v1} }\n- { match: [{ uri: { exact: /a } }], ${v2} }`,
+      '/a',
+      {},
+      V1,
+    ],
+    [
+      'behind regex .* all is dropped',
+      `- { match: [{ uri: { regex: ".*" } }], ${v1} }\n- { match: [{ uri: { exact: /a } }], ${v2} }`,
+      '/a',
+      {},
+      V1,
+    ],
+    [
+      'prefix / with a header is no catch-all',
+      `- { match: [{ uri: { prefix: / }, headers: { x: {} } }], ${v1} }\n- { match: [{ uri: { exact: /a } }], ${v2} }`,
+      '/a',
+      {},
+      V2,
+    ],
+    [
+      'prefix / with a query parameter is no catch-all',
+      `- { match: [{ uri: { prefix: / }, queryParams: { x: {} } }], ${v1} }\n- { ${v2} }`,
+      '/a',
+      {},
+      V2,
+    ],
     ['rules of which none matches at run time are 404 NR', `- { match: [{ uri: { exact: /a } }], ${v1} }`, '/b', {}, NR],
-    ['a catch-all block drops the blocks behind it, not those before', `- { match: [{ uri: { exact: /a } }, { uri: { prefix: / } }, { uri: { exact: /b } }], ${v1} }\n- { ${v2} }`, '/b', {}, V1],
+    [
+      'a catch-all block drops the blocks behind it, not those before',
+      `- { match: [{ uri: { exact: /a } }, { uri: { prefix: / } }, { uri: { exact: /b } }], ${v1} }\n- { ${v2} }`,
+      '/b',
+      {},
+      V1,
+    ],
   ])('%s', (_, http, request, headers, expected) => {
     expect(play(http, request, headers)).toBe(expected);
   });
@@ -73,22 +127,38 @@ describe('static conditions are decided for the workload', () => {
   });
 
   it('and on another port of the service, where a block is left, the rules hold', () => {
-    const yaml = document(WORLD, virtualService('multi', `
+    const yaml = document(
+      WORLD,
+      virtualService(
+        'multi',
+        `
       hosts: [multi]
       http:
       - match: [{ port: 81, uri: { exact: /a } }]
-        route: [{ destination: { host: ratings } }]`));
-    expect([fate(yaml, 'http://multi:81/a'), fate(yaml, 'http://multi:81/b'), fate(yaml, 'http://multi/b')]).toEqual(['80||ratings', NR, '80||multi']);
+        route: [{ destination: { host: ratings } }]`,
+      ),
+    );
+    expect([fate(yaml, 'http://multi:81/a'), fate(yaml, 'http://multi:81/b'), fate(yaml, 'http://multi/b')]).toEqual([
+      '80||ratings',
+      NR,
+      '80||multi',
+    ]);
   });
 
-  it('a block\'s gateways override the list of the resource', () => {
-    const yaml = document(WORLD, virtualService('reviews', `
+  it("a block's gateways override the list of the resource", () => {
+    const yaml = document(
+      WORLD,
+      virtualService(
+        'reviews',
+        `
       hosts: [reviews]
       gateways: [edge, mesh]
       http:
       - match: [{ gateways: [edge] }]
         ${v1}
-      - ${v2}`));
+      - ${v2}`,
+      ),
+    );
     expect(fate(yaml, '/')).toBe(V2);
   });
 });
@@ -172,15 +242,27 @@ describe('headers, query, method, scheme and authority', () => {
 
   it('repeated headers are joined with a comma before they are compared', () => {
     const yaml = document(WORLD, rules(`- { match: [{ headers: { x: { exact: "a,b" } } }], ${v1} }\n- { ${v2} }`));
-    expect(fate(yaml, '/', [['x', 'a'], ['X', 'b']])).toBe(V1);
-    expect(fate(yaml, '/', [['x', 'b'], ['x', 'a']])).toBe(V2);
+    expect(
+      fate(yaml, '/', [
+        ['x', 'a'],
+        ['X', 'b'],
+      ]),
+    ).toBe(V1);
+    expect(
+      fate(yaml, '/', [
+        ['x', 'b'],
+        ['x', 'a'],
+      ]),
+    ).toBe(V2);
   });
 });
 
 describe('names of routes', () => {
   it('a block adds its name to that of the rule', () => {
-    
-    const yaml = document(WORLD, rules(`- { name: canary, match: [{ name: users, uri: { prefix: /a } }], ${v1} }\n- { name: rest, ${v3} }`));
+    const yaml = document(
+      WORLD,
+      rules(`- { name: canary, match: [{ name: users, uri: { prefix: /a } }], ${v1} }\n- { name: rest, ${v3} }`),
+    );
     expect([ask(yaml, '/a').route, ask(yaml, '/b').route]).toEqual(['canary.users', 'rest']);
     expect([fate(yaml, '/a'), fate(yaml, '/b')]).toEqual([V1, V3]);
   });
@@ -196,9 +278,16 @@ describe('rules that do not govern clients in the mesh', () => {
   });
 
   it('tls and tcp rules do not govern HTTP', () => {
-    const yaml = document(kube('db', { ports: ['tcp:5432', 'http:80'] }), WORLD, virtualService('db', `
+    const yaml = document(
+      kube('db', { ports: ['tcp:5432', 'http:80'] }),
+      WORLD,
+      virtualService(
+        'db',
+        `
       hosts: [db]
-      tcp: [{ route: [{ destination: { host: reviews } }] }]`));
+      tcp: [{ route: [{ destination: { host: reviews } }] }]`,
+      ),
+    );
     expect(fate(yaml, 'http://db/')).toBe('80||db');
   });
 });

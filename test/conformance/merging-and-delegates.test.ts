@@ -7,13 +7,26 @@ import { ask, document, fate, outcome, short, virtualService, WORLD } from './wo
  */
 
 const V1 = '80|v1|reviews';
-const ROOT = (rule: string): string => virtualService('root', `hosts: [reviews]\nhttp:\n- ${rule}\n- match: [{ uri: { prefix: /rest } }]\n  directResponse: { status: 200, body: { string: rest } }`);
+const ROOT = (rule: string): string =>
+  virtualService(
+    'root',
+    `hosts: [reviews]\nhttp:\n- ${rule}\n- match: [{ uri: { prefix: /rest } }]\n  directResponse: { status: 200, body: { string: rest } }`,
+  );
 const LEAF = (http: string, id = 'leaf'): string => virtualService(id, `http:\n${http}`);
 const to = 'route: [{ destination: { host: reviews.default.svc.cluster.local, subset: v1 } }]';
 const NR = 'refuse 404 NR';
 
 const merged = (root: string, leaf: string, line: string, headers: Record<string, string> = {}, who = {}): string =>
-  fate(document(WORLD, ROOT(`{ ${root}${root === '' ? '' : ', '}delegate: { name: leaf } }`), LEAF(`- { ${leaf}${leaf === '' ? '' : ', '}${to} }`)), line, headers, who);
+  fate(
+    document(
+      WORLD,
+      ROOT(`{ ${root}${root === '' ? '' : ', '}delegate: { name: leaf } }`),
+      LEAF(`- { ${leaf}${leaf === '' ? '' : ', '}${to} }`),
+    ),
+    line,
+    headers,
+    who,
+  );
 
 describe('matches of both sides hold together', () => {
   it.each<readonly [statement: string, root: string, leaf: string, line: string, headers: Record<string, string>, expected: string]>([
@@ -22,14 +35,63 @@ describe('matches of both sides hold together', () => {
     ['only the root has one, and it does not hold', 'match: [{ uri: { prefix: /a } }]', '', '/b', {}, NR],
     ['only the delegate has one', '', 'match: [{ uri: { prefix: /a } }]', '/b', {}, NR],
     ['conditions are added up', 'match: [{ uri: { prefix: /a } }]', 'match: [{ headers: { x: { exact: "1" } } }]', '/a', { x: '1' }, V1],
-    ['conditions are added up: root fails', 'match: [{ uri: { prefix: /a } }]', 'match: [{ headers: { x: { exact: "1" } } }]', '/b', { x: '1' }, NR],
-    ['conditions are added up: delegate fails', 'match: [{ uri: { prefix: /a } }]', 'match: [{ headers: { x: { exact: "1" } } }]', '/a', {}, NR],
-    ['headers of both', 'match: [{ headers: { x: { exact: "1" } } }]', 'match: [{ headers: { y: { exact: "2" } } }]', '/', { x: '1', y: '2' }, V1],
-    ['headers of both: one missing', 'match: [{ headers: { x: { exact: "1" } } }]', 'match: [{ headers: { y: { exact: "2" } } }]', '/', { y: '2' }, NR],
+    [
+      'conditions are added up: root fails',
+      'match: [{ uri: { prefix: /a } }]',
+      'match: [{ headers: { x: { exact: "1" } } }]',
+      '/b',
+      { x: '1' },
+      NR,
+    ],
+    [
+      'conditions are added up: delegate fails',
+      'match: [{ uri: { prefix: /a } }]',
+      'match: [{ headers: { x: { exact: "1" } } }]',
+      '/a',
+      {},
+      NR,
+    ],
+    [
+      'headers of both',
+      'match: [{ headers: { x: { exact: "1" } } }]',
+      'match: [{ headers: { y: { exact: "2" } } }]',
+      '/',
+      { x: '1', y: '2' },
+      V1,
+    ],
+    [
+      'headers of both: one missing',
+      'match: [{ headers: { x: { exact: "1" } } }]',
+      'match: [{ headers: { y: { exact: "2" } } }]',
+      '/',
+      { y: '2' },
+      NR,
+    ],
     ['the value of the delegate holds', 'match: [{ uri: { prefix: /a } }]', 'match: [{ uri: { prefix: /a/b } }]', '/a/c', {}, NR],
-    ['every match of the delegate with every compatible one of the root: first', 'match: [{ uri: { prefix: /a } }, { uri: { prefix: /b } }]', 'match: [{ uri: { prefix: /a/x } }, { uri: { prefix: /b/x } }]', '/a/x', {}, V1],
-    ['every match of the delegate with every compatible one of the root: second', 'match: [{ uri: { prefix: /a } }, { uri: { prefix: /b } }]', 'match: [{ uri: { prefix: /a/x } }, { uri: { prefix: /b/x } }]', '/b/x', {}, V1],
-    ['a match of the delegate that fits no root match drops the whole rule', 'match: [{ uri: { prefix: /a } }]', 'match: [{ uri: { prefix: /a/x } }, { uri: { prefix: /c } }]', '/a/x', {}, NR],
+    [
+      'every match of the delegate with every compatible one of the root: first',
+      'match: [{ uri: { prefix: /a } }, { uri: { prefix: /b } }]',
+      'match: [{ uri: { prefix: /a/x } }, { uri: { prefix: /b/x } }]',
+      '/a/x',
+      {},
+      V1,
+    ],
+    [
+      'every match of the delegate with every compatible one of the root: second',
+      'match: [{ uri: { prefix: /a } }, { uri: { prefix: /b } }]',
+      'match: [{ uri: { prefix: /a/x } }, { uri: { prefix: /b/x } }]',
+      '/b/x',
+      {},
+      V1,
+    ],
+    [
+      'a match of the delegate that fits no root match drops the whole rule',
+      'match: [{ uri: { prefix: /a } }]',
+      'match: [{ uri: { prefix: /a/x } }, { uri: { prefix: /c } }]',
+      '/a/x',
+      {},
+      NR,
+    ],
   ])('%s', (_, root, leaf, line, headers, expected) => {
     expect(merged(root, leaf, line, headers)).toBe(expected);
   });
@@ -93,14 +155,21 @@ describe('who may delegate, and to whom', () => {
     expect(fate(document(WORLD, LEAF(`- { ${to} }`)), '/')).toBe('80||reviews');
   });
 
-  it('short names of a delegate mean its own namespace, those it takes over the root\'s', () => {
-    const found = ask(document(WORLD, ROOT('{ delegate: { name: leaf, namespace: prod }, mirror: { host: ratings } }'), LEAF('- { route: [{ destination: { host: reviews } }] }', 'prod/leaf')), '/');
+  it("short names of a delegate mean its own namespace, those it takes over the root's", () => {
+    const found = ask(
+      document(
+        WORLD,
+        ROOT('{ delegate: { name: leaf, namespace: prod }, mirror: { host: ratings } }'),
+        LEAF('- { route: [{ destination: { host: reviews } }] }', 'prod/leaf'),
+      ),
+      '/',
+    );
     expect(outcome(found)).toBe('refuse 503 NC');
     expect(found.mirrors.map(({ cluster }) => short(cluster))).toEqual(['80||ratings']);
   });
 });
 
-describe('fields: the delegate\'s block holds whole, the root\'s fills gaps', () => {
+describe("fields: the delegate's block holds whole, the root's fills gaps", () => {
   const found = (root: string, leaf: string) =>
     ask(document(WORLD, ROOT(`{ ${root}, delegate: { name: leaf } }`), LEAF(`- { ${leaf}${leaf === '' ? '' : ', '}${to} }`)), '/a/b');
 
@@ -116,7 +185,10 @@ describe('fields: the delegate\'s block holds whole, the root\'s fills gaps', ()
 
   it('retries', () => {
     expect(found('retries: { attempts: 5, retryOn: 5xx }', '').retries).toMatchObject({ attempts: 5, retryOn: ['5xx'] });
-    expect(found('retries: { attempts: 5, retryOn: 5xx }', 'retries: { attempts: 1, retryOn: reset }').retries).toMatchObject({ attempts: 1, retryOn: ['reset'] });
+    expect(found('retries: { attempts: 5, retryOn: 5xx }', 'retries: { attempts: 1, retryOn: reset }').retries).toMatchObject({
+      attempts: 1,
+      retryOn: ['reset'],
+    });
   });
 
   it('fault', () => {
@@ -127,7 +199,7 @@ describe('fields: the delegate\'s block holds whole, the root\'s fills gaps', ()
   });
 
   it('rewrite', () => {
-    expect(found('rewrite: { uri: /x }', '').request?.path).toBe('/x/a/b'.replace('/x/a/b', '/xa/b'));
+    expect(found('rewrite: { uri: /x }', '').request?.path).toBe('/xa/b');
     expect(found('rewrite: { uri: /x }', 'rewrite: { authority: y }').request).toMatchObject({ path: '/a/b', authority: 'y' });
   });
 
@@ -139,12 +211,18 @@ describe('fields: the delegate\'s block holds whole, the root\'s fills gaps', ()
 
   it('headers are not merged', () => {
     expect(found('headers: { request: { set: { x: root } } }', '').request?.headers).toEqual({ x: 'root' });
-    expect(found('headers: { request: { set: { x: root } } }', 'headers: { request: { set: { y: leaf } } }').request?.headers).toEqual({ y: 'leaf' });
+    expect(found('headers: { request: { set: { x: root } } }', 'headers: { request: { set: { y: leaf } } }').request?.headers).toEqual({
+      y: 'leaf',
+    });
     expect(found('headers: { request: { set: { x: root } } }', 'headers: { response: { set: { y: leaf } } }').request?.headers).toEqual({});
   });
 
   it('directResponse of the delegate', () => {
-    const yaml = document(WORLD, ROOT('{ match: [{ uri: { prefix: /a } }], delegate: { name: leaf } }'), LEAF('- { directResponse: { status: 201 } }'));
+    const yaml = document(
+      WORLD,
+      ROOT('{ match: [{ uri: { prefix: /a } }], delegate: { name: leaf } }'),
+      LEAF('- { directResponse: { status: 201 } }'),
+    );
     expect(fate(yaml, '/a')).toBe('direct 201');
   });
 });

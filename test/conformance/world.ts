@@ -1,4 +1,14 @@
-import { type ExplainRequest, type Explanation, explainPolicy, Mesh, MeshError, type MeshEvent, printFlags } from '@inmesh/core';
+import {
+  type ExplainRequest,
+  type Explanation,
+  explainPolicy,
+  Mesh,
+  MeshError,
+  type MeshEvent,
+  printFlags,
+  type Reply,
+  type Transport,
+} from '@inmesh/core';
 import {
   type FakeClock,
   fakeClock,
@@ -30,7 +40,12 @@ const GROUPS: Readonly<Record<string, string>> = {
 };
 
 /** One resource: `name` or `namespace/name` (default: default), its age by `day` (the smaller the older), `spec` as YAML. */
-export function resource(kind: string, id: string, spec: string, { day = 0, annotations = {} }: { readonly day?: number; readonly annotations?: object } = {}): string {
+export function resource(
+  kind: string,
+  id: string,
+  spec: string,
+  { day = 0, annotations = {} }: { readonly day?: number; readonly annotations?: object } = {},
+): string {
   const [namespace, name] = id.includes('/') ? id.split('/') : ['default', id];
   const created = new Date(Date.UTC(2024, 0, 1 + day)).toISOString();
   return [
@@ -42,7 +57,8 @@ export function resource(kind: string, id: string, spec: string, { day = 0, anno
   ].join('\n');
 }
 
-export const virtualService = (id: string, spec: string, more: { readonly day?: number } = {}): string => resource('VirtualService', id, spec, more);
+export const virtualService = (id: string, spec: string, more: { readonly day?: number } = {}): string =>
+  resource('VirtualService', id, spec, more);
 export const destinationRule = (id: string, spec: string, more: { readonly day?: number; readonly annotations?: object } = {}): string =>
   resource('DestinationRule', id, spec, more);
 
@@ -86,23 +102,24 @@ export function kube(id: string, { ports = [80], versions = ['v1'], net = 0, spe
       metadata: { ...meta(name), annotations },
       spec: { clusterIP: `10.96.${net}.1`, selector: { app: name }, ports: open, ...spec },
     },
-    ...(versions.length === 0
-      ? []
-      : [
-          {
-            apiVersion: 'discovery.k8s.io/v1',
-            kind: 'EndpointSlice',
-            metadata: meta(`${name}-1`, { 'kubernetes.io/service-name': name }),
-            addressType: 'IPv4',
-            ports: open,
-            endpoints: addresses.map((address, index) => ({
-              addresses: [address],
-              conditions: { ready: true },
-              targetRef: { kind: 'Pod', name: `${name}-${index}`, namespace },
-            })),
-          },
-        ]),
-    ...versions.map((version, index) => ({ apiVersion: 'v1', kind: 'Pod', metadata: meta(`${name}-${index}`, { app: name, version }), spec: {} })),
+    {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: meta(`${name}-1`, { 'kubernetes.io/service-name': name }),
+      addressType: 'IPv4',
+      ports: open,
+      endpoints: addresses.map((address, index) => ({
+        addresses: [address],
+        conditions: { ready: true },
+        targetRef: { kind: 'Pod', name: `${name}-${index}`, namespace },
+      })),
+    },
+    ...versions.map((version, index) => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: meta(`${name}-${index}`, { app: name, version }),
+      spec: {},
+    })),
   ];
   return objects.map((object) => JSON.stringify(object)).join('\n---\n');
 }
@@ -112,7 +129,10 @@ export const WORLD = document(
   kube('reviews', { versions: ['v1', 'v2', 'v3'], net: 1 }),
   kube('ratings', { net: 2 }),
   kube('multi', { ports: [80, 81], net: 3 }),
-  destinationRule('subsets', 'host: reviews\nsubsets: [{ name: v1, labels: { version: v1 } }, { name: v2, labels: { version: v2 } }, { name: v3, labels: { version: v3 } }, { name: none, labels: { version: v9 } }]'),
+  destinationRule(
+    'subsets',
+    'host: reviews\nsubsets: [{ name: v1, labels: { version: v1 } }, { name: v2, labels: { version: v2 } }, { name: v3, labels: { version: v3 } }, { name: none, labels: { version: v9 } }]',
+  ),
 );
 
 // ── questions ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -129,7 +149,7 @@ export function modelOf(yaml: string, who: Partial<Workload> = {}): Model {
   return resolve(parsed.document, workload({ name: 'client', ...who }));
 }
 
-type Headers = NonNullable<ExplainRequest["headers"]>;
+type Headers = NonNullable<ExplainRequest['headers']>;
 
 /** `GET http://reviews/a?b=c`, `POST …`, or only a URL, or only a path of reviews. */
 export function request(line: string, headers: Headers = {}): ExplainRequest {
@@ -182,7 +202,7 @@ export interface Ending {
   /** `UH`, `-`: Envoy's response flags. */
   readonly flags: string;
   readonly body: string;
-  header(name: string): string | undefined;
+  readonly header: (name: string) => string | undefined;
   /** Milliseconds on the fake clock. */
   readonly ms: number;
   readonly address: string | undefined;
@@ -196,9 +216,9 @@ export interface Running {
   /** Copies that were sent, in order. */
   readonly shadows: ScriptedTransport;
   /** A call that runs until it is answered; time passes only by `clock.pass`. */
-  begin(call: TestCall | string): { readonly ended: Promise<Ending>; readonly done: () => Ending | undefined };
+  readonly begin: (call: TestCall | string) => { readonly ended: Promise<Ending>; readonly done: () => Ending | undefined };
   /** A call and its end, letting at most `withinMs` of time pass. */
-  call(call: TestCall | string, withinMs?: number): Promise<Ending>;
+  readonly call: (call: TestCall | string, withinMs?: number) => Promise<Ending>;
 }
 
 /** A mesh over a scripted wire: `play` answers attempts (default: 200 at once). */
@@ -206,20 +226,18 @@ export async function run(
   yaml: string,
   play: (attempt: ScriptedAttempt) => void = (attempt) => attempt.reply(200),
   { who = {}, random = seededRandom(7) }: { readonly who?: Partial<Workload>; readonly random?: () => number } = {},
+  playShadow: (attempt: ScriptedAttempt) => void = (attempt) => attempt.reply(200),
 ): Promise<Running> {
   const clock = fakeClock();
   const events: MeshEvent[] = [];
   const observer = { route: () => ({ ended: () => {} }), event: (event: MeshEvent) => void events.push(event) };
   const mesh = await Mesh.create(modelOf(yaml, who), 'v1', { clock, random, observer });
   const transport = scriptedTransport(play);
-  const shadows = scriptedTransport((attempt) => attempt.reply(200));
-  const wire = {
-    attempt: transport.attempt,
-    answer: transport.answer,
-    shadow: (original: Parameters<typeof transport.attempt>[0]) => ({
-      exchange: { ...original, life: mesh.shadowLife() },
-      transport: shadows,
-    }),
+  const shadows = scriptedTransport(playShadow);
+  const wire: Transport<string> = {
+    attempt: (exchange, placement) => transport.attempt(exchange, placement),
+    answer: (exchange, local) => transport.answer(exchange, local),
+    shadow: (exchange) => ({ exchange: { ...exchange, life: mesh.shadowLife() }, transport: shadows }),
   };
 
   const begin: Running['begin'] = (given) => {
@@ -230,15 +248,24 @@ export async function run(
     const began = clock.now();
     let ending: Ending | undefined;
     const settle = async (): Promise<Ending> => {
-      let reply;
+      let reply: Reply<string>;
       try {
         reply = await routed.handler(exchange, wire);
       } catch (error) {
         if (!MeshError.is(error)) throw error;
         reply = mesh.refuse(error, exchange, wire);
       }
-      const { status, grpcStatus, value, header, endpoint } = reply;
-      ending = { status, grpcStatus, flags: printFlags(life.flags), body: value, header, ms: clock.now() - began, address: endpoint?.address };
+      const { status, grpcStatus, value, endpoint } = reply;
+      const header = (name: string): string | undefined => reply.header(name);
+      ending = {
+        status,
+        grpcStatus,
+        flags: printFlags(life.flags),
+        body: value,
+        header,
+        ms: clock.now() - began,
+        address: endpoint?.address,
+      };
       life.end(status, grpcStatus, clock.now());
       return ending;
     };
@@ -260,4 +287,3 @@ export async function run(
     },
   };
 }
-

@@ -18,6 +18,13 @@ const rows: readonly Row[] = [
 describe('MeshConfig', () => {
   it.each(named(rows))('judges $name', ({ row }) => judge('MeshConfig', row));
 
+  it('takes ALLOW_ANY_DYNAMIC_DNS for ALLOW_ANY, which in the process it is', () => {
+    const [config] = documentOf(resource('MeshConfig', { outboundTrafficPolicy: { mode: 'ALLOW_ANY_DYNAMIC_DNS' } })).resources.filter(
+      isKind('MeshConfig'),
+    );
+    expect(config?.spec.outboundTrafficPolicy).toEqual({ mode: 'ALLOW_ANY' });
+  });
+
   it("fills Istio's defaults and ours", () => {
     const [config] = documentOf(resource('MeshConfig', {})).resources.filter(isKind('MeshConfig'));
     expect(config?.spec).toMatchObject({
