@@ -21,7 +21,7 @@ export interface Metadata {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
-  /** Milliseconds since 1970; resources without one count as oldest and keep document order. */
+  /** Milliseconds since 1970; resources without one count as oldest. Equals go by name, then namespace, as in Istio. */
   readonly createdAt: number;
 }
 

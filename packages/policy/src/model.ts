@@ -259,7 +259,13 @@ export interface Mirror {
 export type HashKey =
   | { readonly kind: 'header'; readonly name: string }
   /** ttlMs null: passive, never generated; 0: session cookie. */
-  | { readonly kind: 'cookie'; readonly name: string; readonly path: string; readonly ttlMs: number | null; readonly attributes: readonly { readonly name: string; readonly value: string }[] }
+  | {
+      readonly kind: 'cookie';
+      readonly name: string;
+      readonly path: string;
+      readonly ttlMs: number | null;
+      readonly attributes: readonly { readonly name: string; readonly value: string }[];
+    }
   | { readonly kind: 'query'; readonly name: string }
   | { readonly kind: 'sourceIp' };
 

@@ -14,6 +14,7 @@ import { Dialled } from './cluster-dialled.ts';
 import { Members, selects } from './cluster-members.ts';
 import type { ClusterView, EndpointView } from './cluster-view.ts';
 import type { EndpointFeed } from './feed.ts';
+import { withPodNames } from './headless.ts';
 import { WaitingLine } from './limits.ts';
 import { ejectionMs, httpCodeOf, OutlierDetection } from './outlier.ts';
 import { buildPicker, type ClusterPicker } from './picker.ts';
@@ -330,7 +331,7 @@ export class ClusterState implements Learner {
 
   /** Makes the picker say what is true now, or begins to. */
   #refresh(): void {
-    const { policy, workload, runtime } = this.#config;
+    const { policy, service, workload, runtime } = this.#config;
     if (this.#dialled !== undefined) {
       this.#swap(this.#dialled);
       return;
@@ -345,7 +346,7 @@ export class ClusterState implements Learner {
     if (this.#building !== undefined) return;
     const built = buildPicker(policy, workload, list, runtime);
     this.#dirty = false;
-    if ('pick' in built) this.#swap(built);
+    if ('pick' in built) this.#swap(withPodNames(built, list, service));
     else {
       this.#building = built;
       this.#buildOn();
@@ -376,7 +377,7 @@ export class ClusterState implements Learner {
         return;
       }
       const dirty = this.#dirty;
-      this.#swap(picker);
+      this.#swap(withPodNames(picker, this.#members.list, this.#config.service));
       this.#dirty = dirty;
       this.#drainSoon();
     });

@@ -899,3 +899,23 @@ describe('panic', () => {
     expect(panics()).toEqual([true, false]);
   });
 });
+
+describe('a headless service', () => {
+  test('answers a call to one pod by that pod, all others by any', async () => {
+    const { call, registry, transport, settle } = setting({ policy: { resolution: 'dns' }, service: { headless: true } });
+    void call().done;
+    registry.say({
+      state: 'bound',
+      endpoints: [0, 1, 2].map((pod) => testEndpoint(`10.0.0.${pod}:80`, { hostname: `reviews-${pod}` })),
+    });
+    await settle();
+    const to = (host: string): string => {
+      void call({ call: { url: `http://${host}/` } }).done;
+      return transport.latest.address;
+    };
+    for (const domain of ['reviews', 'reviews.default', 'reviews.default.svc.cluster.local']) {
+      for (let turn = 0; turn < 3; turn += 1) expect(to(`reviews-1.${domain}`)).toBe('10.0.0.1:80');
+    }
+    expect(new Set([to('reviews'), to('reviews.default'), to('reviews-1.other'), to('nobody.reviews')]).size).toBeGreaterThan(1);
+  });
+});

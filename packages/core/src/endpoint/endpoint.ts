@@ -17,4 +17,6 @@ export interface Endpoint {
   readonly namespace: string;
   readonly node: string;
   readonly health: 'healthy' | 'draining' | 'unhealthy';
+  /** Name of a pod of a headless service; calls to `hostname.SERVICE…` are for it alone. */
+  readonly hostname?: string;
 }

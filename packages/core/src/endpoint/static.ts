@@ -19,8 +19,19 @@ export function staticEndpoints(service: Service, port: number): Endpoint[] {
  * A host given in brackets, as people copy it from URLs, means the same as one without.
  */
 function toEndpoint(spec: EndpointSpec, port: number | undefined): Endpoint | undefined {
-  const { labels, locality, network, weight, serviceAccount, workload, namespace, node, health } = spec;
-  const rest = { labels, locality, network, weight, serviceAccount, workload, namespace, node, health };
+  const { labels, locality, network, weight, serviceAccount, workload, namespace, node, health, hostname } = spec;
+  const rest = {
+    labels,
+    locality,
+    network,
+    weight,
+    serviceAccount,
+    workload,
+    namespace,
+    node,
+    health,
+    ...(hostname === undefined ? {} : { hostname }),
+  };
   if (spec.host.startsWith(UNIX)) return { address: spec.host, host: spec.host.slice(UNIX.length), port: 0, ...rest };
   if (port === undefined) return undefined;
   const host = spec.host.startsWith('[') ? spec.host.slice(1, -1) : spec.host;

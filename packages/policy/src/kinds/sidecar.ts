@@ -17,7 +17,7 @@ const schema = v.object({
   }),
   egress: list(
     v.object({
-      port: optional(listenerPort, 'Port calls are captured on.', { notHonoured: noListener }),
+      port: optional(listenerPort, 'Only calls to this port see the hosts of this entry.'),
       bind: text('Address calls are captured on.', { notHonoured: noListener }),
       captureMode: optional(captureMode, 'How calls are captured.', { notHonoured: noListener }),
       hosts: required(
