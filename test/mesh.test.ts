@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -49,6 +49,19 @@ describe('createMesh', () => {
     expect((await mesh.request(`http://${HOST}/`)).text()).toBe('hello');
     expect(mesh.status().source.trouble).not.toBe('');
     await mesh.close();
+  });
+
+  it('begins with the last good document of a URL that is down at the next start', async () => {
+    const cache = join(folder, 'last-good');
+    const server = await upstream(say(serviceEntry(HOST, [shop.port]), 200, { 'content-type': 'application/yaml', etag: '"1"' }));
+    const policy = `http://127.0.0.1:${server.port}/mesh.yaml`;
+    const first = await createMesh({ policy, policyCache: cache });
+    await expect.poll(() => existsSync(cache)).toBe(true);
+    await first.close();
+    await server.kill();
+    const second = await createMesh({ policy, policyCache: cache, startTimeoutMs: 500 });
+    expect((await second.request(`http://${HOST}/`)).text()).toBe('hello');
+    await second.close();
   });
 
   it('follows a file, and a broken edit changes nothing but the status', async () => {

@@ -19,6 +19,8 @@ import { detectWorkload } from './environment.ts';
 export interface CreateMeshOptions {
   /** Where the policy comes from: a file or folder, an http(s) URL, or a source of your own. Default: INMESH_POLICY. */
   readonly policy?: string | PolicySource;
+  /** File in which the last accepted document of a URL is kept for a start without its server. Default: INMESH_POLICY_CACHE, else nowhere. */
+  readonly policyCache?: string;
   /** Tried at the start when the source has no document and none was kept on disk: typically a file shipped with the program. */
   readonly bundledPolicy?: string | PolicySource;
   /** Who this process is. What is left out is found from the environment. */
@@ -97,7 +99,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     observer: joinObservers(observers),
     localReplies: options.localReplies,
   };
-  const source = sourceFrom(policy);
+  const source = sourceFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] });
   const trouble = { text: '' };
   let document: Document | undefined;
   let engine: Engine | undefined;

@@ -2,3 +2,4 @@ export { createMesh, type AdminAddress, type CreateMeshOptions, type Mesh, type 
 export { MeshError, type Code, type Explanation, type ExplainRequest, type MeshEvent, type Observer, type Resolver } from '@inmesh/core';
 export type { MeshResponse, RequestOptions } from '@inmesh/http';
 export type { Problem, Workload } from '@inmesh/policy';
+export { fileSource, httpSource, memorySource, type PolicySource } from '@inmesh/policy/source';
