@@ -235,7 +235,20 @@ export async function run(
   const transport = scriptedTransport(play);
   const shadows = scriptedTransport(playShadow);
   const wire: Transport<string> = {
-    attempt: (exchange, placement) => transport.attempt(exchange, placement),
+    // As a real transport does, it bounds an attempt that has no headers yet.
+    attempt: (exchange, placement) => {
+      const reply = transport.attempt(exchange, placement);
+      const { latest } = transport;
+      const { attemptTimeoutMs: ms } = exchange;
+      if (ms > 0) {
+        const timer = clock.after(ms, () => latest.fail(new MeshError('ATTEMPT_TIMEOUT', `no answer within ${ms} ms`)));
+        reply.then(
+          () => timer.cancel(),
+          () => timer.cancel(),
+        );
+      }
+      return reply;
+    },
     answer: (exchange, local) => transport.answer(exchange, local),
     shadow: (exchange) => ({ exchange: { ...exchange, life: mesh.shadowLife() }, transport: shadows }),
   };
