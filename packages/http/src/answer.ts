@@ -57,6 +57,7 @@ export class LocalReply implements Reply<Handable>, Handable {
       handler.onResponseData?.(this.#application, this.#body);
     this.#application.complete(this.status, this.grpcStatus);
     handler.onResponseEnd?.(this.#application, {});
+    this.#application.release();
   }
 
   rawHeaders(): RawHeaders {

@@ -11,6 +11,8 @@ export interface Application extends Dispatcher.DispatchController {
   readonly paused: boolean;
   /** The last byte went through. */
   complete(status: number, grpcStatus: number): void;
+  /** The handler has heard the last: lets go of it. */
+  release(): void;
   /** Nothing more will come: the handler gets the error, once. */
   fail(error: Error): void;
 }

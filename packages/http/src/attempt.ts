@@ -23,9 +23,6 @@ const HELD_BYTES = 64 * 1024;
 /** An unwanted body that ends within this many bytes is read away, so that its connection can be used again. */
 const DRAIN_BYTES = 64 * 1024;
 
-/** undici's own view of a reply, kept while nobody has decided whether it will be handed over. */
-type Held = Buffer | { readonly trailers: HeaderRecord } | MeshError;
-
 /**
  * One attempt on the wire: undici's handler below, the mesh's Reply above.
  *
@@ -48,7 +45,11 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   #edited = false;
   #statusText: string | undefined = undefined;
   #socket: Duplex | undefined = undefined;
-  #held: Held[] | undefined = undefined;
+  /** Nobody has taken these yet: an ordinary answer has one chunk and its trailers. Fields, for what a call puts into lists is slower to die. */
+  #chunk: Buffer | undefined = undefined;
+  #chunks: Buffer[] | undefined = undefined;
+  /** What comes after the chunks, if that is known: the end, or why there is none. */
+  #ending: HeaderRecord | MeshError | undefined = undefined;
   #heldBytes = 0;
   #drained = 0;
   #mode: 'waiting' | 'held' | 'live' | 'dropped' | 'over' = 'waiting';
@@ -156,25 +157,23 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
 
   onResponseData(controller: Controller, chunk: Buffer): void {
     this.#exchange.life.bytesIn += chunk.length;
-    if (this.#mode === 'live' && this.#held === undefined) this.#application.handler.onResponseData?.(this.#application, chunk);
+    if (this.#mode === 'live' && this.#chunk === undefined) this.#application.handler.onResponseData?.(this.#application, chunk);
     else if (this.#mode === 'dropped') {
       this.#drained += chunk.length;
       if (this.#drained > DRAIN_BYTES) controller.abort(new Error('the rest of an unwanted answer'));
     } else {
-      (this.#held ??= []).push(chunk);
+      if (this.#chunk === undefined) this.#chunk = chunk;
+      else (this.#chunks ??= []).push(chunk);
       this.#heldBytes += chunk.length;
       if (this.#heldBytes > HELD_BYTES) controller.pause();
     }
   }
 
   onResponseEnd(_controller: Controller, trailers: HeaderRecord): void {
-    if (this.#mode === 'live' && this.#held === undefined) {
-      this.#end(undefined);
-      this.#finish(trailers);
-      return;
-    }
-    if (this.#mode === 'held' || this.#mode === 'live') (this.#held ??= []).push({ trailers });
+    const live = this.#mode === 'live' && this.#chunk === undefined;
+    if (!live && this.#mode !== 'dropped') this.#ending = trailers;
     this.#end(undefined);
+    if (live) this.#finish(trailers);
   }
 
   onResponseError(_controller: Controller, error: Error): void {
@@ -195,10 +194,10 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     if (mode === 'waiting') {
       this.#mode = 'over';
       this.#reject(known ?? (own ? (body as ReplayBody).failure : error));
-    } else if (mode === 'live' && this.#held === undefined) {
+    } else if (mode === 'live' && this.#chunk === undefined) {
       this.#mode = 'over';
       this.#application.fail((known ?? error) as Error);
-    } else if (mode !== 'dropped') (this.#held ??= []).push(known ?? new MeshError('CANCELLED', String(error), { cause: error }));
+    } else if (mode !== 'dropped') this.#ending = known ?? new MeshError('CANCELLED', String(error), { cause: error });
   }
 
   /** The wire is free; whoever placed this attempt learns how it went. Once. */
@@ -253,31 +252,33 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#flush();
   }
 
-  /** Hands over what was held, as far as the application takes it. */
+  /** Hands over what was held, as far as the application takes it. What it does meanwhile may bring us here again. */
   #flush(): void {
-    const held = this.#held;
-    if (held === undefined) return;
     const { handler } = this.#application;
-    let next = 0;
-    while (next < held.length && !this.#application.paused && this.#mode === 'live') {
-      const item = held[next++]!;
-      if (Buffer.isBuffer(item)) handler.onResponseData?.(this.#application, item);
-      else if (item instanceof MeshError) this.#application.fail(item);
-      else this.#finish(item.trailers);
+    while (this.#mode === 'live' && !this.#application.paused) {
+      const chunk = this.#chunk;
+      if (chunk === undefined) return this.#flushed();
+      this.#chunk = this.#chunks?.shift();
+      handler.onResponseData?.(this.#application, chunk);
     }
-    if (next < held.length) {
-      held.splice(0, next);
-      return;
-    }
-    this.#held = undefined;
-    this.#heldBytes = 0;
-    if (!this.#ended) this.#controller?.resume();
+  }
+
+  /** All chunks are handed over. */
+  #flushed(): void {
+    const ending = this.#ending;
+    if (ending === undefined) {
+      if (this.#heldBytes > HELD_BYTES && !this.#ended) this.#controller?.resume();
+      this.#heldBytes = 0;
+    } else if (MeshError.is(ending)) this.#application.fail(ending);
+    else this.#finish(ending);
   }
 
   #finish(trailers: HeaderRecord): void {
     this.#mode = 'over';
     this.#application.complete(this.status, this.grpcStatus);
     this.#application.handler.onResponseEnd?.(this.#application, trailers);
+    this.#application.release();
+    this.#controller = undefined;
   }
 
   rawHeaders(): RawHeaders {
@@ -293,9 +294,8 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   }
 
   resume(): void {
-    if (this.#mode !== 'live') return;
-    if (this.#held === undefined) this.#controller?.resume();
-    else this.#flush();
+    if (this.#chunk !== undefined || this.#ending !== undefined) this.#flush();
+    else if (this.#mode === 'live') this.#controller?.resume();
   }
 
   abort(error: Error): void {
@@ -308,7 +308,8 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   discard(): void {
     if (this.#mode !== 'held') return;
     this.#mode = 'dropped';
-    this.#held = undefined;
+    this.#chunk = undefined;
+    this.#chunks = undefined;
     if (this.#ended) return;
     const length = Number(this.#headers['content-length'] ?? DRAIN_BYTES + 1);
     if (length > DRAIN_BYTES) this.#controller?.abort(new Error('an answer that is not wanted'));

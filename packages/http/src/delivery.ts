@@ -31,7 +31,7 @@ export interface Wiring {
  */
 export class Delivery implements Transport<Handable>, Application {
   readonly request: HttpRequest;
-  readonly handler: Dispatcher.DispatchHandler;
+  handler: Dispatcher.DispatchHandler;
   readonly life: Life;
   readonly #wiring: Wiring;
   #chosen: Handable | undefined = undefined;
@@ -68,7 +68,7 @@ export class Delivery implements Transport<Handable>, Application {
 
   /** Runs the call. Everything that comes of it, good or bad, reaches the handler. */
   async run(routed: Routed): Promise<void> {
-    const exchange = newExchange(this.request, this.life);
+    const exchange = new FirstExchange(this.request, this.life);
     try {
       this.handler.onRequestStart?.(this, undefined);
       if (this.aborted) return;
@@ -98,7 +98,7 @@ export class Delivery implements Transport<Handable>, Application {
     const life = this.#wiring.mesh.shadowLife();
     const copy = new Delivery(this.request, SILENT, life, this.#wiring);
     return {
-      exchange: { ...newExchange(this.request, life), edits: exchange.edits, hashKey: exchange.hashKey },
+      exchange: new FirstExchange(this.request, life, exchange.edits, exchange.hashKey),
       transport: new Shadow(copy),
     };
   }
@@ -123,6 +123,16 @@ export class Delivery implements Transport<Handable>, Application {
     if (own === undefined && !isCallers(error)) this.life.flag('DC');
     this.complete(0, -1);
     this.handler.onResponseError?.(this, error);
+    this.release();
+  }
+
+  /**
+   * Handlers hold their controller, as response streams do, and we hold them: a ring that keeps a whole call alive as long
+   * as anything dead in old space still points at one of it. Opened at the end, for a scavenge must find next to nothing.
+   */
+  release(): void {
+    this.handler = SILENT;
+    this.#chosen = undefined;
   }
 
   /** Called by the application: it gives up. */
@@ -149,11 +159,30 @@ export class Delivery implements Transport<Handable>, Application {
   }
 }
 
-/** The exchange of a call that has not been touched by any filter yet. */
-function newExchange(call: HttpRequest, life: Life): Exchange {
-  return { call, life, attempt: 0, tried: [], edits: NO_EDITS, hashKey: undefined, attemptTimeoutMs: 0, avoidPriorities: [] };
+/**
+ * The exchange of a call that no filter has touched yet. A class, as everything that knows a call is: V8 counts how many
+ * objects of a literal survive, and once it finds that most do (one burst is enough) it makes them in old space, from
+ * where, dead, each keeps its whole call alive until the next full collection.
+ */
+class FirstExchange implements Exchange {
+  readonly call: HttpRequest;
+  readonly life: Life;
+  readonly attempt = 0;
+  readonly tried: readonly never[] = NONE;
+  edits: Exchange['edits'];
+  hashKey: bigint | undefined;
+  attemptTimeoutMs = 0;
+  readonly avoidPriorities: readonly never[] = NONE;
+
+  constructor(call: HttpRequest, life: Life, edits = NO_EDITS, hashKey?: bigint) {
+    this.call = call;
+    this.life = life;
+    this.edits = edits;
+    this.hashKey = hashKey;
+  }
 }
 
+const NONE: readonly never[] = [];
 const SILENT: Dispatcher.DispatchHandler = {};
 
 /** A mirrored copy: its answer is read and dropped. */
