@@ -25,7 +25,8 @@ const SECTIONS: Readonly<Record<string, () => Promise<Section>>> = {
   tables: () => measureTables(Math.min(rounds, 5)),
   memory: () => measureMemory(),
 };
-if (values.only !== undefined && SECTIONS[values.only] === undefined) throw new Error(`--only must be one of ${Object.keys(SECTIONS).join(', ')}, not "${values.only}"`);
+if (values.only !== undefined && SECTIONS[values.only] === undefined)
+  throw new Error(`--only must be one of ${Object.keys(SECTIONS).join(', ')}, not "${values.only}"`);
 
 const sections: Section[] = [];
 for (const [name, measure] of Object.entries(SECTIONS)) {

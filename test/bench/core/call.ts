@@ -52,7 +52,10 @@ function nameOf(kind: Kind, { routes, endpoints, called }: World): string {
 async function world(kind: Kind, size: World): Promise<Candidate> {
   const mesh = await Mesh.create(modelOf(oneService(kind, size)), 'bench', { observer: istioMetrics({ workload: ME }) });
   const step = (size.routes - 1) / (size.called - 1);
-  const calls: Call[] = Array.from({ length: PREPARED }, (_, index) => new BenchCall(`/api/${Math.round(((index * 7919) % size.called) * step)}/${index}`));
+  const calls: Call[] = Array.from(
+    { length: PREPARED },
+    (_, index) => new BenchCall(`/api/${Math.round(((index * 7919) % size.called) * step)}/${index}`),
+  );
   let next = 0;
   return {
     name: nameOf(kind, size),

@@ -51,9 +51,9 @@ export async function interleave(candidates: readonly Candidate[], rounds: numbe
   const costs = new Map<string, number[]>(candidates.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds + warmUp; round += 1) {
     for (let turn = 0; turn < candidates.length; turn += 1) {
-      const { name, run } = candidates[(turn + round) % candidates.length]!;
-      const cost = await run();
-      if (round >= warmUp) costs.get(name)!.push(cost);
+      const candidate = candidates[(turn + round) % candidates.length]!;
+      const cost = await candidate.run();
+      if (round >= warmUp) costs.get(candidate.name)!.push(cost);
     }
   }
   return costs;

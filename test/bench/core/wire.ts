@@ -108,7 +108,7 @@ export function openCall(mesh: Mesh, call: Call): { end(): void } {
       open = placement;
       return new Promise(() => {});
     },
-    answer: instant.answer,
+    answer: (refused, local) => instant.answer(refused, local),
   };
   void routed.handler(exchange, waiting);
   return {
