@@ -203,6 +203,11 @@ describe('problems', () => {
     );
   });
 
+  it('an unknown field that resembles one that is there hides no problem of that one', () => {
+    const problems = problemsOf(JSON.stringify({ ...rule('a'), spec: { host: 5, hosst: 'a' } }));
+    expect(problems.map(({ path }) => path).toSorted()).toEqual(['spec.hosst', 'spec.host']);
+  });
+
   it('stand at the same lines in JSON', () => {
     const text = JSON.stringify(
       {

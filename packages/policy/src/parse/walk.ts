@@ -60,7 +60,7 @@ export function walk(shape: Shape, value: unknown, path: Path, open: boolean, fo
     for (const key of Object.keys(map)) {
       if (left < 0) break;
       const given = map[key];
-      const cleaned = shape.kind === 'map' ? entry(shape.value, key, given, ignored) : field(shape.fields, key, given, ignored);
+      const cleaned = shape.kind === 'map' ? entry(shape.value, key, given, ignored) : field(shape.fields, map, key, given, ignored);
       if (cleaned === given) continue;
       copy ??= { ...map };
       if (cleaned === undefined) delete copy[key];
@@ -89,10 +89,16 @@ export function walk(shape: Shape, value: unknown, path: Path, open: boolean, fo
     return given;
   };
 
-  const field = (fields: ReadonlyMap<string, Field>, key: string, given: unknown, ignored: boolean): unknown => {
+  const field = (
+    fields: ReadonlyMap<string, Field>,
+    map: Readonly<Record<string, unknown>>,
+    key: string,
+    given: unknown,
+    ignored: boolean,
+  ): unknown => {
     const known = fields.get(key);
     if (known === undefined) {
-      if (!open) unknownField(fields, key);
+      if (!open) unknownField(fields, map, key);
       return given;
     }
     if (given === null) return undefined;
@@ -110,9 +116,10 @@ export function walk(shape: Shape, value: unknown, path: Path, open: boolean, fo
     return below(key, known.shape, given, ignored || notHonoured !== undefined);
   };
 
-  const unknownField = (fields: ReadonlyMap<string, Field>, key: string): void => {
+  const unknownField = (fields: ReadonlyMap<string, Field>, map: Readonly<Record<string, unknown>>, key: string): void => {
     const guess = found.room('error') ? nearest(key, fields.keys()) : undefined; // no guesses for what nobody reads
-    if (guess !== undefined) broken([...at, guess]); // that it is missing is no second fault
+    // That it is missing is no second fault; but one that is there as well has faults of its own.
+    if (guess !== undefined && !Object.hasOwn(map, guess)) broken([...at, guess]);
     const known = fields.size === 0 ? 'nothing is expected here' : `known here: ${[...fields.keys()].sort().join(', ')}`;
     tell(key, {
       code: 'INM0008',
