@@ -77,6 +77,8 @@ const rows: readonly Row[] = [
 
   ['MUTUAL without a key', policy({ tls: { mode: 'MUTUAL', clientCertificate: 'a.pem' } }), `${at}.tls.privateKey`, /needs privateKey/],
   ['ISTIO_MUTUAL with files', policy({ tls: { mode: 'ISTIO_MUTUAL', caCertificates: 'a.pem' } }), `${at}.tls.caCertificates`, /excludes/],
+  ['a secret, which a process does not have', policy({ tls: { mode: 'SIMPLE', credentialName: 'a' } }), `${at}.tls.credentialName`, /not honoured/, 'info'],
+  ['probes Node.js cannot set', policy({ connectionPool: { tcp: { tcpKeepalive: { probes: 3 } } } }), `${at}.connectionPool.tcp.tcpKeepalive.probes`, /not honoured/, 'info'],
   ['a secret and files', policy({ tls: { mode: 'SIMPLE', credentialName: 'a', caCertificates: 'a.pem' } }), `${at}.tls.credentialName`, /excludes/],
   ['no verification and SANs', policy({ tls: { mode: 'SIMPLE', insecureSkipVerify: true, subjectAltNames: ['a'] } }), `${at}.tls.insecureSkipVerify`, /excludes/],
   ['no verification', policy({ tls: { mode: 'SIMPLE', insecureSkipVerify: true } }), `${at}.tls.insecureSkipVerify`, /pose/, 'warning'],

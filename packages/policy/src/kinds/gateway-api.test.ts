@@ -63,7 +63,10 @@ const httpRoutes: readonly Row[] = [
   ['a retry of 399', rule({ retry: { codes: [399] } }), 'spec.rules[0].retry.codes[0]', /400 to 599/],
   ['retry attempts 0', rule({ retry: { attempts: 0 } }), 'spec.rules[0].retry.attempts', /0 is not/],
   ['a session', rule({ sessionPersistence: { sessionName: 'a' } }), 'spec.rules[0].sessionPersistence', /not honoured/, 'info'],
-  ['a header session with a cookie', rule({ sessionPersistence: { type: 'Header', cookie: {} } }), 'spec.rules[0].sessionPersistence.cookie', /excludes/],
+  ['a header session with a cookie', rule({ sessionPersistence: { type: 'Header', header: { name: 'a' }, cookie: {} } }), 'spec.rules[0].sessionPersistence.cookie', /excludes/],
+  ['a header session without a header', rule({ sessionPersistence: { type: 'Header' } }), 'spec.rules[0].sessionPersistence.header', /needs header/],
+  ['a cookie session without a cookie', rule({ sessionPersistence: { absoluteTimeout: '1h' } }), 'spec.rules[0].sessionPersistence.cookie', /needs cookie/],
+  ['a cookie session of an older release', rule({ sessionPersistence: { cookieConfig: {} } }), 'spec.rules[0].sessionPersistence', /not honoured/, 'info'],
   ['a permanent cookie', rule({ sessionPersistence: { cookie: { lifetimeType: 'Permanent' } } }), 'spec.rules[0].sessionPersistence.absoluteTimeout', /needs/],
 ]; // prettier-ignore
 

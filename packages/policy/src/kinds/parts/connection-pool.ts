@@ -17,9 +17,15 @@ export const connectionPool = v.object({
       }),
       tcpKeepalive: optional(
         v.object({
-          probes: optional(uint32, 'Unanswered probes before the connection counts as dead.', { default: 'of the operating system' }),
+          probes: optional(uint32, 'Unanswered probes before the connection counts as dead.', {
+            default: 'of the operating system',
+            notHonoured: 'Node.js lets only the time before the first probe be set',
+          }),
           time: optional(duration, 'Idle time before the first probe.', { default: 'of the operating system' }),
-          interval: optional(duration, 'Time between probes.', { default: 'of the operating system' }),
+          interval: optional(duration, 'Time between probes.', {
+            default: 'of the operating system',
+            notHonoured: 'Node.js lets only the time before the first probe be set',
+          }),
         }),
         'TCP keep-alive of the connections.',
         { default: 'off', honoured: 'HGWT' },

@@ -329,6 +329,12 @@ export function checkSession(session: Partly<SessionPersistence> | undefined, pa
   if (session === undefined) return;
   if (session.type === 'Header' && session.cookie !== undefined)
     report.conflict([...path, 'cookie'], 'type Header excludes cookie', 'remove it');
+  // Releases before the two blocks had sessionName and cookieConfig instead.
+  const older = session.sessionName !== undefined || session.cookieConfig !== undefined;
+  if (session.type === 'Header' && session.header === undefined && !older)
+    report.error([...path, 'header'], 'type Header needs header', 'name the header');
+  if (session.type === 'Cookie' && session.cookie === undefined && !older)
+    report.error([...path, 'cookie'], 'type Cookie needs cookie', 'add cookie, or use type Header');
   const life = session.cookie?.lifetimeType ?? session.cookieConfig?.lifetimeType;
   if (life === 'Permanent' && session.absoluteTimeout === undefined)
     report.error([...path, 'absoluteTimeout'], 'a permanent cookie needs absoluteTimeout', 'add absoluteTimeout');

@@ -17,7 +17,9 @@ export const clientTls = v.object({
     default: 'the roots of the system',
     honoured: 'HGWT',
   }),
-  credentialName: text('Name of a secret with certificates, instead of files.', { honoured: 'HGWT' }),
+  credentialName: text('Name of a secret with certificates, instead of files.', {
+    notHonoured: 'a process has no secrets by name; name the files',
+  }),
   subjectAltNames: list(
     v.string(),
     'Names one of which the certificate of the server must carry; they override those of the ServiceEntry.',
