@@ -89,6 +89,6 @@ export interface Transport<T> {
    */
   attempt(exchange: Exchange, placement: Placement): Promise<Reply<T>>;
   answer(exchange: Exchange, local: LocalAnswer): Reply<T>;
-  /** A copy of the call whose answer nobody reads; undefined if the body cannot be sent twice. */
+  /** A copy of the call whose answer nobody reads; undefined if the body cannot be sent twice. Its transport ends its life when an answer is through. */
   shadow?(exchange: Exchange): { readonly exchange: Exchange; readonly transport: Transport<unknown> } | undefined;
 }

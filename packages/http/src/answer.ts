@@ -9,7 +9,8 @@ export class LocalReply implements Reply<Handable>, Handable {
   readonly endpoint = undefined;
   readonly #application: Application;
   readonly #exchange: Exchange;
-  readonly #body: Buffer;
+  /** What is still to be handed over. */
+  #body: Buffer;
   #headers: HeaderRecord;
   #state: 'new' | 'begun' | 'over' = 'new';
 
@@ -17,7 +18,6 @@ export class LocalReply implements Reply<Handable>, Handable {
     this.#application = application;
     this.#exchange = exchange;
     this.status = local.status;
-    this.grpcStatus = local.grpcStatus;
     this.#body =
       typeof local.body === 'string'
         ? Buffer.from(local.body)
@@ -27,6 +27,8 @@ export class LocalReply implements Reply<Handable>, Handable {
       const before = this.#headers[name];
       this.#headers[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value];
     }
+    // To a caller of HTTP an answer is gRPC's only if it says so itself (an injected grpcStatus does).
+    this.grpcStatus = Number(this.header('grpc-status') ?? -1);
     if (bodyless(this.status)) return;
     this.#headers['content-length'] = String(this.#body.length);
     if (this.#body.length > 0) this.#headers['content-type'] ??= 'text/plain; charset=utf-8';
@@ -51,10 +53,15 @@ export class LocalReply implements Reply<Handable>, Handable {
 
   resume(): void {
     if (this.#state !== 'begun' || this.#application.paused) return;
-    this.#state = 'over';
     const { handler, request } = this.#application;
-    if (this.#body.length > 0 && request.method !== 'HEAD' && !bodyless(this.status))
-      handler.onResponseData?.(this.#application, this.#body);
+    const body = this.#body;
+    this.#body = NOTHING;
+    if (body.length > 0 && request.method !== 'HEAD' && !bodyless(this.status)) {
+      handler.onResponseData?.(this.#application, body);
+      // It may have aborted, paused or resumed us meanwhile.
+      return this.resume();
+    }
+    this.#state = 'over';
     this.#application.complete(this.status, this.grpcStatus);
     handler.onResponseEnd?.(this.#application, {});
     this.#application.release();
@@ -78,6 +85,8 @@ export class LocalReply implements Reply<Handable>, Handable {
     this.#state = 'over';
   }
 }
+
+const NOTHING = Buffer.alloc(0);
 
 /** RFC 9110 §15: these never carry a body. */
 function bodyless(status: number): boolean {

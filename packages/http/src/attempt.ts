@@ -22,6 +22,8 @@ type Controller = Dispatcher.DispatchController;
 const HELD_BYTES = 64 * 1024;
 /** An unwanted body that ends within this many bytes is read away, so that its connection can be used again. */
 const DRAIN_BYTES = 64 * 1024;
+/** … and within this time. */
+const DRAIN_MS = 500;
 
 /**
  * One attempt on the wire: undici's handler below, the mesh's Reply above.
@@ -157,7 +159,8 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
 
   onResponseData(controller: Controller, chunk: Buffer): void {
     this.#exchange.life.bytesIn += chunk.length;
-    if (this.#mode === 'live' && this.#chunk === undefined) this.#application.handler.onResponseData?.(this.#application, chunk);
+    const { paused } = this.#application;
+    if (this.#mode === 'live' && this.#chunk === undefined && !paused) this.#application.handler.onResponseData?.(this.#application, chunk);
     else if (this.#mode === 'dropped') {
       this.#drained += chunk.length;
       if (this.#drained > DRAIN_BYTES) controller.abort(new Error('the rest of an unwanted answer'));
@@ -165,7 +168,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
       if (this.#chunk === undefined) this.#chunk = chunk;
       else (this.#chunks ??= []).push(chunk);
       this.#heldBytes += chunk.length;
-      if (this.#heldBytes > HELD_BYTES) controller.pause();
+      if (paused || this.#heldBytes > HELD_BYTES) controller.pause();
     }
   }
 
@@ -190,14 +193,17 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const started = this.#controller !== undefined;
     const known = this.#doom ?? (own || isCallers(error) ? undefined : meshError(error, this.endpoint.address, started, phase));
     const mode = this.#mode;
+    // Nobody wants it any more: however it ends says nothing about the endpoint.
+    if (mode === 'dropped') return this.#end(new MeshError('CANCELLED', 'the answer was not wanted', { cause: error }));
     this.#end(known ?? new MeshError('CANCELLED', 'the request itself could not be sent', { cause: error }));
     if (mode === 'waiting') {
       this.#mode = 'over';
       this.#reject(known ?? (own ? (body as ReplayBody).failure : error));
-    } else if (mode === 'live' && this.#chunk === undefined) {
+    } else if (mode === 'live' && (this.#chunk === undefined || this.#doom !== undefined)) {
+      // What failed upstream comes after what arrived; what the mesh decided holds now, also for an application that pauses.
       this.#mode = 'over';
       this.#application.fail((known ?? error) as Error);
-    } else if (mode !== 'dropped') this.#ending = known ?? new MeshError('CANCELLED', String(error), { cause: error });
+    } else this.#ending = known ?? new MeshError('CANCELLED', String(error), { cause: error });
   }
 
   /** The wire is free; whoever placed this attempt learns how it went. Once. */
@@ -217,9 +223,10 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#slot = -1;
   }
 
-  /** The attempt's own time is up (per-try timeout). */
+  /** The attempt's own time is up: for its headers (per-try timeout), or for the rest of an unwanted body. */
   expired(): void {
     this.#slot = -1;
+    if (this.#mode === 'dropped') return this.#controller?.abort(new Error('an unwanted answer that does not end'));
     const ms = this.#exchange.attemptTimeoutMs;
     this.#stop(new MeshError('ATTEMPT_TIMEOUT', `${this.endpoint.address} sent no answer within ${ms} ms, the time of one try`));
   }
@@ -267,8 +274,8 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   #flushed(): void {
     const ending = this.#ending;
     if (ending === undefined) {
-      if (this.#heldBytes > HELD_BYTES && !this.#ended) this.#controller?.resume();
       this.#heldBytes = 0;
+      this.#controller?.resume();
     } else if (MeshError.is(ending)) this.#application.fail(ending);
     else this.#finish(ending);
   }
@@ -303,6 +310,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#mode = 'dropped';
     this.#end(new MeshError('CANCELLED', 'the caller went away', { cause: error }));
     this.#controller?.abort(error);
+    this.#socket?.destroy();
   }
 
   discard(): void {
@@ -311,8 +319,9 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#chunk = undefined;
     this.#chunks = undefined;
     if (this.#ended) return;
-    const length = Number(this.#headers['content-length'] ?? DRAIN_BYTES + 1);
-    if (length > DRAIN_BYTES) this.#controller?.abort(new Error('an answer that is not wanted'));
-    else this.#controller?.resume();
+    if (Number(this.#headers['content-length'] ?? 0) > DRAIN_BYTES)
+      return this.#controller?.abort(new Error('an answer that is not wanted'));
+    this.#slot = this.#exchange.life.deadlines.add(this, this.#pools.now() + DRAIN_MS);
+    this.#controller?.resume();
   }
 }

@@ -53,9 +53,50 @@ describe('a body that can be read once', () => {
     await expect(collect(body.read())).rejects.toThrow('outgrew the 6 bytes');
   });
 
-  it('feeds two readers at once, as a mirror does', async () => {
-    const body = new ReplayBody(source(['a', 'b', 'c']), 10);
-    expect(await Promise.all([collect(body.read()), collect(body.read())])).toEqual(['abc', 'abc']);
+  it('is read along by a copy, which neither pulls nor holds up', async () => {
+    const log: string[] = [];
+    const body = new ReplayBody(source(['a', 'b', 'c'], log), 10);
+    const copied = collect(body.copy().read());
+    await Promise.resolve();
+    expect(log).toEqual([]);
+    expect(await collect(body.read())).toBe('abc');
+    expect(await copied).toBe('abc');
+  });
+
+  it('cuts a copy off that falls behind, and goes on', async () => {
+    const body = new ReplayBody(source(['abcd', 'efgh', 'ijkl']), 6);
+    const copy = body.copy().read();
+    expect(await collect(body.read())).toBe('abcdefghijkl');
+    await expect(collect(copy)).rejects.toThrow('outgrew the 6 bytes');
+  });
+
+  it('cancelled before its end is nobody’s whole body; a cancelled copy harms nothing', async () => {
+    const body = new ReplayBody(source(['a', 'b']), 10);
+    const copy = body.copy();
+    await copy.cancel();
+    const reader = body.read();
+    expect(String((await reader.next()).value)).toBe('a');
+    const copied = collect(body.copy().read());
+    await body.cancel();
+    await expect(copied).rejects.toThrow('over before its body');
+    await expect(reader.next()).rejects.toThrow('over before its body');
+  });
+
+  it('loses nothing to the reader of an earlier try that wakes up late', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const slow = (async function* () {
+      yield Buffer.from('ab');
+      await promise;
+      yield Buffer.from('cdefgh');
+    })();
+    const body = new ReplayBody(slow, 4);
+    const first = body.read();
+    await first.next();
+    const parked = first.next().catch(() => undefined);
+    const second = collect(body.read());
+    resolve();
+    await parked;
+    expect(await second).toBe('abcdefgh');
   });
 
   it('remembers that the source failed: that is nobody else’s fault', async () => {

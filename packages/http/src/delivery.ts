@@ -35,6 +35,8 @@ export class Delivery implements Transport<Handable>, Application {
   readonly life: Life;
   readonly #wiring: Wiring;
   #chosen: Handable | undefined = undefined;
+  /** What the application was told; 0 until then. */
+  #status = 0;
   #over = false;
   paused = false;
   aborted = false;
@@ -73,14 +75,14 @@ export class Delivery implements Transport<Handable>, Application {
       this.handler.onRequestStart?.(this, undefined);
       if (this.aborted) return;
       const reply = await routed.handler(exchange, this);
-      this.#hand(reply.value);
+      this.#hand(reply);
     } catch (error) {
+      if (!MeshError.is(error) || this.#chosen !== undefined) return this.#broken(error as Error);
       if (this.#over || this.aborted) return;
-      if (!MeshError.is(error)) return this.fail(error as Error);
       try {
-        this.#hand(this.#wiring.mesh.refuse(error, exchange, this).value);
+        this.#hand(this.#wiring.mesh.refuse(error, exchange, this));
       } catch (refusal) {
-        this.fail(refusal as Error);
+        this.#broken(refusal as Error);
       }
     }
   }
@@ -94,19 +96,28 @@ export class Delivery implements Transport<Handable>, Application {
   }
 
   shadow(exchange: Exchange): { exchange: Exchange; transport: Transport<unknown> } | undefined {
-    if (!this.request.replayable || this.request.protocol === 'websocket') return undefined;
+    const { replayable, protocol, method } = this.request;
+    if (!replayable || protocol === 'websocket' || method === 'CONNECT') return undefined;
     const life = this.#wiring.mesh.shadowLife();
-    const copy = new Delivery(this.request, SILENT, life, this.#wiring);
+    const request = this.request.copy();
+    const copy = new Delivery(request, SILENT, life, this.#wiring);
     return {
-      exchange: new FirstExchange(this.request, life, exchange.edits, exchange.hashKey),
+      exchange: new FirstExchange(request, life, exchange.edits, exchange.hashKey),
       transport: new Shadow(copy),
     };
   }
 
-  #hand(reply: Handable): void {
-    if (this.#over || this.aborted) return reply.abort(this.reason ?? new Error('the call is over'));
-    this.#chosen = reply;
-    reply.deliver();
+  #hand({ value, status }: Reply<Handable>): void {
+    if (this.#over || this.aborted) return value.abort(this.reason ?? new Error('the call is over'));
+    this.#chosen = value;
+    this.#status = status;
+    value.deliver();
+  }
+
+  /** The handler threw, or was given what it cannot have: nothing more of the reply is for it. */
+  #broken(error: Error): void {
+    this.#chosen?.abort(error);
+    this.fail(error);
   }
 
   complete(status: number, grpcStatus: number): void {
@@ -121,7 +132,7 @@ export class Delivery implements Transport<Handable>, Application {
     const own = MeshError.is(error) ? error : undefined;
     if (own?.flag) this.life.flag(own.flag);
     if (own === undefined && !isCallers(error)) this.life.flag('DC');
-    this.complete(0, -1);
+    this.complete(this.#status, -1);
     this.handler.onResponseError?.(this, error);
     this.release();
   }
@@ -194,14 +205,9 @@ class Shadow implements Transport<Handable> {
   }
 
   async attempt(exchange: Exchange, placement: Placement): Promise<Reply<Handable>> {
-    try {
-      const reply = await this.#delivery.attempt(exchange, placement);
-      reply.value.deliver();
-      return reply;
-    } catch (error) {
-      this.#delivery.complete(0, -1);
-      throw error;
-    }
+    const reply = await this.#delivery.attempt(exchange, placement);
+    reply.value.deliver();
+    return reply;
   }
 
   answer(exchange: Exchange, local: LocalAnswer): Reply<Handable> {

@@ -6,7 +6,7 @@ import { originOf } from './origin.ts';
 import { Passage, watched } from './passthrough.ts';
 import { PoolTable } from './pool.ts';
 import { HttpRequest, type WireOptions } from './request.ts';
-import { Agent, Dispatcher } from './undici.ts';
+import { Agent, Dispatcher, errors } from './undici.ts';
 
 export interface DispatcherOptions {
   /** Bytes of a one-shot request body that are kept so that it can be sent again. Default 64 KiB; beyond it there is no retry. */
@@ -40,9 +40,27 @@ export class MeshDispatcher extends Dispatcher {
   /** As dispatch, with the way out for foreign hosts given: the global fetch keeps its own dispatcher for those. */
   dispatchOr(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, outside: (passage: Passage) => boolean): boolean {
     const { mesh } = this.wiring;
+    let request: HttpRequest;
+    try {
+      request = this.#request(options);
+    } catch (error) {
+      // As undici tells those who ask for what cannot be sent.
+      if (typeof handler.onResponseError !== 'function') throw error;
+      handler.onResponseError(undefined as never, new errors.InvalidArgumentError((error as Error).message));
+      return false;
+    }
+    const routed = mesh.find(request);
+    const life = mesh.life(routed);
+    // An untouched body is still the caller's: wrapping takes nothing from it until it is read.
+    if (routed.kind === 'passthrough') return outside(new Passage(life, mesh));
+    void new Delivery(request, handler, life, this.wiring).run(routed);
+    return true;
+  }
+
+  #request(options: Dispatcher.DispatchOptions): HttpRequest {
     const origin = originOf(options.origin);
     const target = options.query === undefined ? options.path : withQuery(options.path, options.query);
-    const request = new HttpRequest(
+    return new HttpRequest(
       origin,
       options.method,
       target,
@@ -50,12 +68,6 @@ export class MeshDispatcher extends Dispatcher {
       options.body === undefined || options.body === null ? null : wrapBody(options.body, this.replayBytes),
       options as unknown as WireOptions,
     );
-    const routed = mesh.find(request);
-    const life = mesh.life(routed);
-    // An untouched body is still the caller's: wrapping takes nothing from it until it is read.
-    if (routed.kind === 'passthrough') return outside(new Passage(life, mesh));
-    void new Delivery(request, handler, life, this.wiring).run(routed);
-    return true;
   }
 
   get fallback(): Dispatcher {

@@ -12,7 +12,7 @@ describe('what goes wrong on the wire', () => {
     [error('UND_ERR_SOCKET', 'other side closed'), true, 'RESET', 'unanswered'],
     [error('ECONNRESET'), true, 'RESET', 'unanswered'],
     [error('EPIPE'), true, 'RESET', 'unanswered'],
-    [error('HPE_INVALID_CONSTANT'), true, 'PROTOCOL', 'unanswered'],
+    [Object.assign(new Error('Expected HTTP/'), { name: 'HTTPParserError' }), true, 'PROTOCOL', 'unanswered'],
     [error('UND_ERR_HEADERS_OVERFLOW'), true, 'PROTOCOL', 'unanswered'],
     [error('UND_ERR_HEADERS_TIMEOUT'), true, 'DEADLINE_EXCEEDED', 'unanswered'],
     [error('ERR_HTTP2_STREAM_ERROR', 'Stream closed with error code NGHTTP2_REFUSED_STREAM'), true, 'REFUSED', 'unsent'],

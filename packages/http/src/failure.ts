@@ -15,6 +15,7 @@ const PROTOCOL = new Set([
 ]);
 
 interface Failure {
+  readonly name?: string;
   readonly code?: string;
   readonly message?: string;
 }
@@ -30,7 +31,7 @@ export function isCallers(error: unknown): boolean {
  */
 export function meshError(error: unknown, address: string, started: boolean, phase: Phase): MeshError {
   if (MeshError.is(error)) return error;
-  const { code = '', message = String(error) } = (error ?? {}) as Failure;
+  const { name, code = '', message = String(error) } = (error ?? {}) as Failure;
   const because = `${address}: ${message}`;
   if (!started) return new MeshError('CONNECT_FAILED', `cannot connect to ${because}`, { cause: error, phase: 'unsent' });
   if (message.includes('NGHTTP2_REFUSED_STREAM'))
@@ -38,7 +39,8 @@ export function meshError(error: unknown, address: string, started: boolean, pha
   if (code.startsWith('ERR_HTTP2_STREAM') || message.includes('NGHTTP2_')) {
     return new MeshError('STREAM_RESET', `stream reset by ${because}`, { cause: error, phase });
   }
-  if (code.startsWith('HPE_') || PROTOCOL.has(code))
+  // The parser's errors have a code of its own only sometimes.
+  if (name === 'HTTPParserError' || PROTOCOL.has(code))
     return new MeshError('PROTOCOL', `no proper HTTP from ${because}`, { cause: error, phase });
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
     return new MeshError('DEADLINE_EXCEEDED', `no answer from ${because}`, { cause: error, phase });

@@ -26,8 +26,7 @@ export class Passage {
   }
 
   failed(byCaller: boolean): void {
-    this.#life.flag(byCaller ? 'DC' : 'UF');
-    this.#status = 0;
+    this.#life.flag(byCaller ? 'DC' : this.#status === 0 ? 'UF' : 'UC');
     this.ended();
   }
 

@@ -30,7 +30,7 @@ export class HttpRequest implements Call {
   /** A ReplayBody where the caller's is one-shot. */
   readonly body: Body;
 
-  constructor(origin: Origin, method: string, target: string, headers: FlatHeaders, body: Body, wire: WireOptions) {
+  constructor(origin: Pick<Call, keyof Origin>, method: string, target: string, headers: FlatHeaders, body: Body, wire: WireOptions) {
     const mark = target.indexOf('?');
     this.protocol = wire.upgrade === undefined || wire.upgrade === null || wire.upgrade === false ? 'http' : 'websocket';
     this.scheme = origin.scheme;
@@ -59,6 +59,13 @@ export class HttpRequest implements Call {
 
   headerValues(name: string): readonly string[] {
     return valuesOf(this.headers, name);
+  }
+
+  /** The same request for a mirror, whose reading of the body takes nothing from the original. */
+  copy(): HttpRequest {
+    const target = this.query === '' ? this.path : `${this.path}?${this.query}`;
+    const body = this.body instanceof ReplayBody ? this.body.copy() : this.body;
+    return new HttpRequest(this, this.method, target, this.headers, body, this.wire);
   }
 
   get replayable(): boolean {

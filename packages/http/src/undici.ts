@@ -6,8 +6,8 @@
  * before undici because it stands above it) and gets it back below.
  */
 import { restoreBuiltIn } from './built-in.ts';
-import { Agent, buildConnector, Dispatcher, Dispatcher1Wrapper, Pool } from 'undici';
+import { Agent, buildConnector, Dispatcher, Dispatcher1Wrapper, errors, Pool } from 'undici';
 
 restoreBuiltIn();
 
-export { Agent, buildConnector, Dispatcher, Dispatcher1Wrapper, Pool };
+export { Agent, buildConnector, Dispatcher, Dispatcher1Wrapper, errors, Pool };

@@ -30,7 +30,14 @@ function scene(config: Partial<Mirrors>, random: () => number = seededRandom(1),
       if (!copyable) return undefined;
       const life = new Life(clock.now(), new Deadlines(clock));
       lives.push(life);
-      return { exchange: { ...exchange, life }, transport: scripted };
+      const through: Transport<unknown> = {
+        attempt: (copied, placement) => scripted.attempt(copied, placement),
+        answer: (copied, local) => ({
+          ...scripted.answer(copied, local),
+          discard: () => life.end(local.status, local.grpcStatus, clock.now()),
+        }),
+      };
+      return { exchange: { ...exchange, life }, transport: through };
     },
   };
   const next: Handler = (exchange, wire) => Promise.resolve(wire.answer(exchange, { ...answer, status: 201 }));

@@ -31,11 +31,12 @@ export const mirror: FilterKind<Mirrors> = {
       if (shadow === undefined) return;
       const { life } = shadow.exchange;
       if (timeoutMs !== null) life.limit(clock.now() + timeoutMs);
-      run(handler, shadow.exchange, shadow.transport).then(
-        (ended) => life.end(ended.status, ended.grpcStatus, clock.now()),
-        // Nobody hears of a failed copy, a broken one included: the call it was made of must not suffer.
-        () => life.end(0, -1, clock.now()),
-      );
+      // Nobody hears of a failed copy, a broken one included: the call it was made of must not suffer.
+      run(handler, shadow.exchange, shadow.transport).catch((error: unknown) => {
+        const { status, grpcStatus, flag } = MeshError.is(error) ? error : NOTHING_SAID;
+        if (flag !== null) life.flag(flag);
+        life.end(status, grpcStatus, clock.now());
+      });
     };
     return (next) => (exchange, transport) => {
       for (const { draw, handler } of drawn) if (draw()) copy(exchange, transport, handler);
@@ -44,18 +45,10 @@ export const mirror: FilterKind<Mirrors> = {
   },
 };
 
-async function run(
-  handler: Handler,
-  exchange: Exchange,
-  transport: Transport<unknown>,
-): Promise<{ readonly status: number; readonly grpcStatus: number }> {
-  try {
-    const reply = await handler(exchange, transport);
-    reply.discard();
-    return reply;
-  } catch (error) {
-    if (!MeshError.is(error)) throw error;
-    if (error.flag !== null) exchange.life.flag(error.flag);
-    return { status: error.status, grpcStatus: error.grpcStatus };
-  }
+/** An answered copy lives on until its transport has read the answer away: its deadline holds for the body too. */
+async function run(handler: Handler, exchange: Exchange, transport: Transport<unknown>): Promise<void> {
+  const reply = await handler(exchange, transport);
+  reply.discard();
 }
+
+const NOTHING_SAID = { status: 0, grpcStatus: -1, flag: null };
