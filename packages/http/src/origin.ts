@@ -11,12 +11,19 @@ export interface Origin {
 /** Bounded: an application that addresses endless hosts must not grow us. */
 const KEPT = 1024;
 const known = new Map<string, Origin>();
+/** The origin asked for last. Clients make a new string for every call: comparing one is cheaper than hashing it. */
+let last = { key: '', made: undefined as Origin | undefined };
 
 /** Throws TypeError for what is no http(s) origin. */
 export function originOf(origin: string | URL | undefined): Origin {
   const key = typeof origin === 'string' ? origin : (origin?.origin ?? '');
-  const hit = known.get(key);
-  if (hit !== undefined) return hit;
+  if (last.made !== undefined && key === last.key) return last.made;
+  const made = known.get(key) ?? remember(key);
+  last = { key, made };
+  return made;
+}
+
+function remember(key: string): Origin {
   const url = new URL(key);
   const scheme = schemes[url.protocol];
   if (scheme === undefined) throw new TypeError(`inmesh: "${key}" is no http or https origin`);
