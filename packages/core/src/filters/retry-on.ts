@@ -10,7 +10,25 @@ export interface RetryOn {
   error(verdict: Verdict): boolean;
 }
 
-export function compileRetryOn({ retryOn, statusCodes }: Pick<RetryPolicy, 'retryOn' | 'statusCodes'>): RetryOn {
+/**
+ * The tables of a policy. Thousands of routes have few different ones between them, most of all the mesh's default: those
+ * share their tables, which then stay in the processor's caches.
+ */
+export function compileRetryOn(policy: Pick<RetryPolicy, 'retryOn' | 'statusCodes'>): RetryOn {
+  const key = `${policy.retryOn.join()} ${policy.statusCodes.join()}`;
+  let made = known.get(key);
+  if (made === undefined) {
+    if (known.size >= KEPT) known.clear();
+    known.set(key, (made = tablesOf(policy)));
+  }
+  return made;
+}
+
+const known = new Map<string, RetryOn>();
+/** Bounded: policies come and go. */
+const KEPT = 256;
+
+function tablesOf({ retryOn, statusCodes }: Pick<RetryPolicy, 'retryOn' | 'statusCodes'>): RetryOn {
   const words = new Set(retryOn);
   const statuses = new Uint8Array(1000);
   if (words.has('5xx')) statuses.fill(1, 500, 600);
