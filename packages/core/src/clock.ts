@@ -4,8 +4,8 @@ export interface Clock {
   now(): number;
   /** Milliseconds since 1970: for people and for HTTP dates. */
   wall(): number;
-  /** Calls back once after `ms`; the timer never keeps the process alive. */
-  after(ms: number, callback: () => void): Timer;
+  /** Calls back once after `ms`. The process does not live on for it, unless it is `awaited`: then a call goes on from there. */
+  after(ms: number, callback: () => void, awaited?: boolean): Timer;
 }
 
 export interface Timer {
@@ -24,8 +24,9 @@ const LONGEST = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
-  after: (ms, callback) => {
-    const timer = setTimeout(callback, Math.min(Math.max(ms, 0), LONGEST)).unref();
+  after: (ms, callback, awaited = false) => {
+    const timer = setTimeout(callback, Math.min(Math.max(ms, 0), LONGEST));
+    if (!awaited) timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
 };

@@ -222,6 +222,22 @@ describe('close', () => {
     expect([mesh.status().leases, clock.pending]).toEqual([0, 0]);
   });
 
+  it('waits for calls of earlier policies too, which are counted until then; asked twice it is one close', async () => {
+    const { mesh, transport, send, clock } = await setting();
+    const under = send();
+    mesh.apply(model({ hosts: ['10.0.0.3'] }), 'two');
+    expect(mesh.status().callsInFlight).toBe(1);
+    const closed: string[] = [];
+    void mesh.close().then(() => closed.push('first'));
+    void mesh.close().then(() => closed.push('second'));
+    await clock.pass(1000);
+    expect([closed, mesh.status().callsInFlight]).toEqual([[], 1]);
+    transport.attempts[0]!.reply(200);
+    await under.done;
+    await clock.pass(0);
+    expect([closed, mesh.status().callsInFlight, mesh.status().leases, clock.pending]).toEqual([['first', 'second'], 0, 0, 0]);
+  });
+
   it('does not wait longer than its grace', async () => {
     const { mesh, send, clock } = await setting();
     send();

@@ -30,6 +30,7 @@ export interface MeshStatus {
   /** The latest document that was refused, null once a newer one was taken. */
   readonly rejected: { readonly at: number; readonly reason: string } | null;
   readonly workload: Workload;
+  /** Under this policy and, until their calls have ended, earlier ones. */
   readonly callsInFlight: number;
   /** Learned state that is kept: what the document in force names, and what calls still on an earlier one need. */
   readonly leases: number;
@@ -47,7 +48,10 @@ export class Mesh {
   #current: Snapshot;
   #appliedAt: number;
   #rejected: MeshStatus['rejected'] = null;
-  #closed = false;
+  /** No longer in force, but with calls under way. */
+  readonly #retired = new Set<Snapshot>();
+  #closing: Promise<void> | undefined = undefined;
+  #allEnded: (() => void) | undefined = undefined;
 
   private constructor(compiler: Compiler, throws: boolean, model: Model, version: string) {
     this.clock = compiler.clock;
@@ -74,7 +78,7 @@ export class Mesh {
 
   /** Compiles while the old snapshot serves, then swaps. Throws POLICY_INVALID and changes nothing if it cannot. */
   apply(model: Model, version: string): void {
-    if (this.#closed) throw new MeshError('MISUSE', 'the mesh is closed');
+    if (this.#closing !== undefined) throw new MeshError('MISUSE', 'the mesh is closed');
     const began = this.clock.now();
     let next: Snapshot;
     try {
@@ -87,7 +91,7 @@ export class Mesh {
     const old = this.#current;
     this.#current = next;
     next.activate();
-    old.retire();
+    this.#retire(old);
     this.#appliedAt = this.clock.wall();
     this.#rejected = null;
     this.#compiler.observer.event({ type: 'policy.applied', version, ms: this.clock.now() - began });
@@ -149,20 +153,44 @@ export class Mesh {
       appliedAt: this.#appliedAt,
       rejected: this.#rejected,
       workload: this.#current.model.workload,
-      callsInFlight: this.#current.calls.active,
+      callsInFlight: this.#inFlight(),
       leases: this.#compiler.leases.size,
       snapshot: this.#current.view(),
     };
   }
 
   /** Refuses new calls with CLOSED, lets those in flight finish for at most `graceMs`, then lets go of everything. */
-  async close(graceMs = 10_000): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  close(graceMs = 10_000): Promise<void> {
+    return (this.#closing ??= this.#close(graceMs));
+  }
+
+  async #close(graceMs: number): Promise<void> {
     this.#current.close();
-    await this.#current.calls.idle(this.clock, graceMs);
-    this.#current.retire();
+    this.#retire(this.#current);
+    if (this.#retired.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = this.clock.after(graceMs, resolve, true);
+        this.#allEnded = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+    }
     this.#compiler.deadlines.close();
+  }
+
+  #retire(snapshot: Snapshot): void {
+    this.#retired.add(snapshot);
+    snapshot.retire(() => {
+      this.#retired.delete(snapshot);
+      if (this.#retired.size === 0) this.#allEnded?.();
+    });
+  }
+
+  #inFlight(): number {
+    let calls = this.#retired.has(this.#current) ? 0 : this.#current.calls.active;
+    for (const snapshot of this.#retired) calls += snapshot.calls.active;
+    return calls;
   }
 }
 

@@ -23,7 +23,15 @@ export interface RouteObserver {
    * A call is over. `status` 0 if none was sent to the caller; `grpcStatus` −1 if not gRPC; `flags` a bit set of
    * errors.ts; `ms` from the call's start to its last byte; bytes as far as the transport knows them.
    */
-  ended(endpoint: Endpoint | undefined, status: number, grpcStatus: number, flags: number, ms: number, bytesIn: number, bytesOut: number): void;
+  ended(
+    endpoint: Endpoint | undefined,
+    status: number,
+    grpcStatus: number,
+    flags: number,
+    ms: number,
+    bytesIn: number,
+    bytesOut: number,
+  ): void;
 }
 
 /** Rare things worth a log line or a counter of their own. Never one per ordinary call. */
@@ -43,21 +51,34 @@ export const silentRoute: RouteObserver = { ended: () => {} };
 
 export const silentObserver: Observer = { route: () => silentRoute, event: () => {} };
 
-/** Several observers as one; one that throws is left out of nothing but its own numbers. */
+/** Several observers as one. One that throws costs nobody a call: what it said is lost, and only it goes without. */
 export function joinObservers(observers: readonly Observer[]): Observer {
   if (observers.length === 0) return silentObserver;
-  if (observers.length === 1) return observers[0]!;
   return {
     route: (info) => {
-      const routes = observers.map((observer) => observer.route(info));
+      const routes = observers.map((observer) => orSilent(() => observer.route(info)) ?? silentRoute);
       return {
         ended: (endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut) => {
-          for (const route of routes) route.ended(endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut);
+          for (const route of routes) {
+            try {
+              route.ended(endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut);
+            } catch {
+              // Counting is never worth a call.
+            }
+          }
         },
       };
     },
     event: (event) => {
-      for (const observer of observers) observer.event(event);
+      for (const observer of observers) orSilent(() => observer.event(event));
     },
   };
+}
+
+function orSilent<T>(tell: () => T): T | undefined {
+  try {
+    return tell();
+  } catch {
+    return undefined;
+  }
 }

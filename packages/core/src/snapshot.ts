@@ -1,6 +1,5 @@
 import type { Model } from '@inmesh/policy';
 import type { Call } from './call.ts';
-import type { Clock } from './clock.ts';
 import type { Cluster, ClusterView } from './cluster/cluster.ts';
 import { explain } from './explain.ts';
 import type { Explanation, ExplainRequest } from './explanation.ts';
@@ -41,16 +40,6 @@ export class CallCount {
   whenIdle(callback: () => void): void {
     if (this.active === 0) callback();
     else this.#onIdle = callback;
-  }
-
-  idle(clock: Clock, graceMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = clock.after(graceMs, resolve);
-      this.whenIdle(() => {
-        timer.cancel();
-        resolve();
-      });
-    });
   }
 
   readonly #left = (): void => {
@@ -112,9 +101,12 @@ export class Snapshot {
     for (const cluster of this.#parts.clusters.values()) cluster.activate();
   }
 
-  /** No call comes any more; what only this snapshot names is let go when its last call has ended. */
-  retire(): void {
-    this.#parts.calls.whenIdle(() => this.#parts.leases.release());
+  /** No call comes any more; what only this snapshot names is let go when its last call has ended, and `left` is told. */
+  retire(left: () => void): void {
+    this.#parts.calls.whenIdle(() => {
+      this.#parts.leases.release();
+      left();
+    });
   }
 
   close(): void {
@@ -123,9 +115,11 @@ export class Snapshot {
 
   explain(request: ExplainRequest): Explanation {
     return explain(this.#parts.model, request, (name) => {
-      const view = this.#parts.clusters.get(name)?.view();
-      // Nobody has looked yet: that is not the same as nobody being there.
-      const unknown = view === undefined || (view.resolution === 'pending' && view.endpoints.length === 0);
+      const cluster = this.#parts.clusters.get(name);
+      const view = cluster?.view();
+      if (cluster === undefined || view === undefined) return undefined;
+      // Nobody has looked yet: that is not the same as nobody being there. Of a static service the document has said it.
+      const unknown = view.resolution === 'pending' && view.endpoints.length === 0 && cluster.policy.resolution !== 'static';
       return unknown ? undefined : view.endpoints.map(({ endpoint }) => endpoint);
     });
   }

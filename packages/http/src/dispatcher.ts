@@ -82,10 +82,11 @@ export class MeshDispatcher extends Dispatcher {
     void closing.then(callback);
   }
 
+  /** Ends all calls under way; the mesh itself closes the pools of those that leave. */
   override destroy(...args: unknown[]): Promise<void> & void {
     const callback = args.find((arg): arg is () => void => typeof arg === 'function');
-    const closing = this.#ownFallback && this.#fallback !== undefined ? this.#fallback.destroy() : Promise.resolve();
-    if (callback !== undefined) void closing.then(callback);
+    const fallback = this.#ownFallback ? this.#fallback?.destroy() : undefined;
+    const closing = Promise.all([fallback, this.wiring.pools.destroy()]).then(() => callback?.());
     return closing as Promise<void> & void;
   }
 }

@@ -3,6 +3,12 @@ import type { MeshDispatcher } from './dispatcher.ts';
 import { watched } from './passthrough.ts';
 import { Dispatcher, Dispatcher1Wrapper } from './undici.ts';
 
+/** What stood in a slot before us. Once we are uninstalled everything goes there: whoever came after us may still call us. */
+interface Before {
+  readonly dispatcher: AnyDispatcher | undefined;
+  uninstalled: boolean;
+}
+
 interface AnyDispatcher {
   dispatch(options: Dispatcher.DispatchOptions, handler: object): boolean;
 }
@@ -13,18 +19,20 @@ interface AnyDispatcher {
  */
 export class LegacyFace extends Dispatcher1Wrapper {
   readonly #mesh: MeshDispatcher;
-  readonly #before: AnyDispatcher | undefined;
+  readonly #before: Before;
 
-  constructor(mesh: MeshDispatcher, before?: AnyDispatcher) {
+  constructor(mesh: MeshDispatcher, before: Before = NOTHING_BEFORE) {
     super(mesh);
     this.#mesh = mesh;
     this.#before = before;
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    const { dispatcher, uninstalled } = this.#before;
+    if (uninstalled && dispatcher !== undefined) return dispatcher.dispatch(options, handler);
     const { wrapHandler } = Dispatcher1Wrapper as unknown as { wrapHandler: (this: void, handler: object) => Dispatcher.DispatchHandler };
     return this.#mesh.dispatchOr(options, wrapHandler(handler), (passage) =>
-      (this.#before ?? new Dispatcher1Wrapper(this.#mesh.fallback)).dispatch(options, watched(handler, passage)),
+      (dispatcher ?? new Dispatcher1Wrapper(this.#mesh.fallback)).dispatch(options, watched(handler, passage)),
     );
   }
 }
@@ -32,17 +40,19 @@ export class LegacyFace extends Dispatcher1Wrapper {
 /** The mesh for undici 8 and the fetch of Node 26; hosts outside the mesh go to the dispatcher that was there before. */
 class CurrentFace extends Dispatcher {
   readonly #mesh: MeshDispatcher;
-  readonly #before: AnyDispatcher | undefined;
+  readonly #before: Before;
 
-  constructor(mesh: MeshDispatcher, before: AnyDispatcher | undefined) {
+  constructor(mesh: MeshDispatcher, before: Before) {
     super();
     this.#mesh = mesh;
     this.#before = before;
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    const { dispatcher, uninstalled } = this.#before;
+    if (uninstalled && dispatcher !== undefined) return dispatcher.dispatch(options, handler);
     return this.#mesh.dispatchOr(options, handler, (passage) =>
-      (this.#before ?? this.#mesh.fallback).dispatch(options, watched(handler, passage)),
+      (dispatcher ?? this.#mesh.fallback).dispatch(options, watched(handler, passage)),
     );
   }
 }
@@ -55,9 +65,9 @@ export interface Installed {
 
 /** Makes the built-in fetch, and every undici that asks for the global dispatcher, follow the mesh. */
 export function install(dispatcher: MeshDispatcher): Installed {
-  const before = { legacy: readSlot(LEGACY_SLOT), current: readSlot(CURRENT_SLOT) };
-  const current = new CurrentFace(dispatcher, before.current as AnyDispatcher | undefined);
-  const legacy = new LegacyFace(dispatcher, before.legacy as AnyDispatcher | undefined);
+  const before = { legacy: beforeUs(LEGACY_SLOT), current: beforeUs(CURRENT_SLOT) };
+  const current = new CurrentFace(dispatcher, before.current);
+  const legacy = new LegacyFace(dispatcher, before.legacy);
   writeSlot(LEGACY_SLOT, legacy);
   writeSlot(CURRENT_SLOT, current);
   return {
@@ -65,9 +75,16 @@ export function install(dispatcher: MeshDispatcher): Installed {
       return readSlot(LEGACY_SLOT) !== legacy || readSlot(CURRENT_SLOT) !== current;
     },
     uninstall() {
+      before.legacy.uninstalled = before.current.uninstalled = true;
       // Whoever came after us keeps the place.
-      if (readSlot(LEGACY_SLOT) === legacy) writeSlot(LEGACY_SLOT, before.legacy);
-      if (readSlot(CURRENT_SLOT) === current) writeSlot(CURRENT_SLOT, before.current);
+      if (readSlot(LEGACY_SLOT) === legacy) writeSlot(LEGACY_SLOT, before.legacy.dispatcher);
+      if (readSlot(CURRENT_SLOT) === current) writeSlot(CURRENT_SLOT, before.current.dispatcher);
     },
   };
+}
+
+const NOTHING_BEFORE: Before = { dispatcher: undefined, uninstalled: false };
+
+function beforeUs(slot: symbol): Before {
+  return { dispatcher: readSlot(slot) as AnyDispatcher | undefined, uninstalled: false };
 }

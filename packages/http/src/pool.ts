@@ -1,4 +1,4 @@
-import type { Clock, Placement, Wire } from '@inmesh/core';
+import { type Clock, MeshError, type Placement, type Wire } from '@inmesh/core';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connector } from './connect.ts';
 import type { HttpRequest } from './request.ts';
@@ -10,23 +10,32 @@ class PoolWire implements Wire {
   readonly policy: ClusterPolicy;
   readonly settings: string;
   readonly pool: Pool;
+  readonly #open: Set<Pool>;
 
-  constructor(policy: ClusterPolicy, settings: string, pool: Pool) {
+  constructor(policy: ClusterPolicy, settings: string, pool: Pool, open: Set<Pool>) {
     this.policy = policy;
     this.settings = settings;
     this.pool = pool;
+    this.#open = open;
   }
 
   close(): void {
     // Waits for the calls that are on it; a pool that fails to close has nothing left to free.
-    this.pool.close().catch(() => {});
+    const closed = (): boolean => this.#open.delete(this.pool);
+    this.pool.close().then(closed, closed);
   }
 }
+
+/** Names under which one endpoint is kept connected by TLS: a wildcard host would have no end of them. */
+const WIRES = 64;
 
 /** Finds the connection pool of an endpoint: one per endpoint and TLS identity, kept with the endpoint itself. */
 export class PoolTable {
   readonly #clock: Clock;
   readonly #connectionsPerEndpoint: () => number;
+  /** All that may hold a connection, those that are closing too. */
+  readonly #open = new Set<Pool>();
+  #destroyed: MeshError | undefined = undefined;
 
   constructor(clock: Clock, connectionsPerEndpoint: () => number) {
     this.#clock = clock;
@@ -37,8 +46,16 @@ export class PoolTable {
     return this.#clock.now();
   }
 
-  /** Throws if the TLS material of the policy cannot be read. */
+  /** Ends the calls on all pools, and those that come later. */
+  async destroy(): Promise<void> {
+    const error = (this.#destroyed ??= new MeshError('CLOSED', 'the mesh was closed and this call took longer than it was given'));
+    await Promise.allSettled([...this.#open].map((pool) => pool.destroy(error)));
+    this.#open.clear();
+  }
+
+  /** Throws CLOSED after `destroy`. */
   get(placement: Placement, request: HttpRequest, authority: string): Pool {
+    if (this.#destroyed !== undefined) throw this.#destroyed;
     const { policy, wires } = placement;
     const tls = planTls(policy, request.scheme, authority);
     const key = tls === undefined ? 'http' : tls.key;
@@ -47,13 +64,20 @@ export class PoolTable {
     const settings = settingsOf(policy, this.#connectionsPerEndpoint());
     if (wire !== undefined && wire.settings === settings) {
       // The document changed, these settings did not: remember the new one so that the next call asks no further.
-      wires.set(key, new PoolWire(policy, settings, wire.pool));
+      wires.set(key, new PoolWire(policy, settings, wire.pool, this.#open));
       return wire.pool;
     }
     wire?.close();
-    const made = new PoolWire(policy, settings, this.#create(placement, tls));
-    wires.set(key, made);
-    return made.pool;
+    if (wire === undefined && wires.size >= WIRES) {
+      // A Map keeps the order of insertion: the oldest makes room. Calls on it finish.
+      const [oldest, left] = [...wires][0]!;
+      wires.delete(oldest);
+      left.close();
+    }
+    const pool = this.#create(placement, tls);
+    this.#open.add(pool);
+    wires.set(key, new PoolWire(policy, settings, pool, this.#open));
+    return pool;
   }
 
   #create({ endpoint, policy }: Placement, tls: TlsPlan | undefined): Pool {

@@ -75,7 +75,7 @@ export interface Mesh {
   metrics(): string;
   /** Address of the admin port, undefined if it is off. */
   readonly adminUrl: string | undefined;
-  /** Lets calls in flight finish (at most `graceMs`, default 10 s), then restores the global fetch and frees everything. */
+  /** Restores the global fetch, lets calls in flight finish (at most `graceMs`, default 10 s), ends those that did not, and frees everything. */
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
@@ -121,11 +121,18 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   }).catch((error: unknown) => {
     throw error instanceof NoDocumentError ? new MeshError('POLICY_INVALID', describe(error), { cause: error }) : error;
   });
-  const began = document!;
-  engine = await Engine.create(resolve(began, me), began.fingerprint, engineOptions);
-  // The source may have spoken again while the engine was made.
-  if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
-  return assemble(engine, { options, source, trouble, metrics, watch, document: () => document! });
+  try {
+    const began = document!;
+    engine = await Engine.create(resolve(began, me), began.fingerprint, engineOptions);
+    // The source may have spoken again while the engine was made.
+    if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
+    return await assemble(engine, { options, source, trouble, metrics, watch, document: () => document! });
+  } catch (error) {
+    // Half a mesh is none: nothing may go on watching.
+    watch.close();
+    await engine?.close(0);
+    throw error;
+  }
 }
 
 interface Parts {
@@ -155,11 +162,21 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
       : await import('@inmesh/admin').then(({ startAdmin }) =>
           startAdmin({ ...address, metrics, status, snapshot: () => engine.model, explain, ready: () => true }),
         );
+  let closing: Promise<void> | undefined;
+  const close = async (graceMs: number): Promise<void> => {
+    watch.close();
+    installed?.uninstall();
+    installed = undefined;
+    await engine.close(graceMs);
+    // Whoever took longer than the grace is ended.
+    await Promise.all([dispatcher.destroy(), admin?.close()]);
+  };
   return {
     fetch: createFetch(dispatcher),
     request: createRequest(dispatcher),
     dispatcher,
     install: () => {
+      if (closing !== undefined) throw new MeshError('MISUSE', 'the mesh is closed and cannot be installed: create a new one');
       if (installed?.displaced === true) installed.uninstall();
       if (installed === undefined || installed.displaced) installed = install(dispatcher);
     },
@@ -167,12 +184,7 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     status,
     metrics: () => metrics.text(),
     adminUrl: admin?.url,
-    close: async ({ graceMs = 10_000 } = {}) => {
-      watch.close();
-      installed?.uninstall();
-      await engine.close(graceMs);
-      await Promise.all([dispatcher.close(), admin?.close()]);
-    },
+    close: ({ graceMs = 10_000 } = {}) => (closing ??= close(graceMs)),
   };
 }
 

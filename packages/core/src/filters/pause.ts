@@ -11,10 +11,12 @@ export function pause(life: Life, clock: Clock, ms: number): Promise<void> {
         reject(error);
       },
     };
-    timer = clock.after(ms, () => {
+    const go = (): void => {
       life.rest(worker);
       resolve();
-    });
+    };
+    // Between two attempts nothing else may be keeping the process alive for its answer.
+    timer = clock.after(ms, go, true);
     life.work(worker);
   });
 }
