@@ -19,18 +19,38 @@ const NETWORK = 'topology.istio.io/network';
  */
 export function rankByFailover(policy: Failover, workload: Workload, endpoints: readonly Endpoint[]): Uint32Array {
   const labels = policy.failoverPriority.map((label) => labelRule(label, workload));
-  const byPlace = new Map<Locality, number>();
-  const ranks = Uint32Array.from(endpoints, (endpoint) => {
+  const ranks = new Uint32Array(endpoints.length);
+  let last: Locality | undefined;
+  let place = 0;
+  let highest = 0;
+  // Loops, for this runs over every endpoint at every change of one.
+  for (let index = 0; index < endpoints.length; index += 1) {
+    const endpoint = endpoints[index]!;
     const byLabels = labels.length === 0 ? 0 : rankByLabels(labels, endpoint);
-    if (!policy.byLocality) return byLabels;
-    // Resolvers share locality objects among endpoints; where they do not, this is merely slower.
-    let place = byPlace.get(endpoint.locality);
-    if (place === undefined) byPlace.set(endpoint.locality, (place = rankByPlace(policy.failover, workload.locality, endpoint.locality)));
+    if (policy.byLocality && endpoint.locality !== last) {
+      last = endpoint.locality;
+      place = rankByPlace(policy.failover, workload.locality, last);
+    }
     // Five ranks by place, 0–4, within each rank by labels.
-    return byLabels * 5 + place;
-  });
-  const order = new Map([...new Set(ranks)].toSorted((left, right) => left - right).map((rank, index) => [rank, index]));
-  return ranks.map((rank) => order.get(rank)!);
+    const rank = policy.byLocality ? byLabels * 5 + place : byLabels;
+    ranks[index] = rank;
+    if (rank > highest) highest = rank;
+  }
+  return closeGaps(ranks, highest);
+}
+
+/** Ranks that occur, numbered from 0 in their order. */
+function closeGaps(ranks: Uint32Array, highest: number): Uint32Array {
+  const numbers = new Uint32Array(highest + 1);
+  for (let index = 0; index < ranks.length; index += 1) numbers[ranks[index]!] = 1;
+  let next = 0;
+  for (let rank = 0; rank <= highest; rank += 1) {
+    if (numbers[rank] === 0) continue;
+    numbers[rank] = next;
+    next += 1;
+  }
+  for (let index = 0; index < ranks.length; index += 1) ranks[index] = numbers[ranks[index]!]!;
+  return ranks;
 }
 
 /** 0 same subzone, 1 same zone, 2 same region, 3 elsewhere, 4 elsewhere and not where failover goes to. */
