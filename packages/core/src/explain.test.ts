@@ -2,6 +2,7 @@ import type { Destination, HeaderMatch, Model, PathMatch, Route, RouteAction, Se
 import { describe, expect, it } from 'vitest';
 import { explain, explainPolicy } from './explain.ts';
 import type { Explanation, ExplainRequest } from './explanation.ts';
+import { Mesh } from './mesh.ts';
 import { testClusterPolicy, testEndpoint, testService, testSpec, testWorkload } from './testing/index.ts';
 
 const HOST = 'reviews.default.svc.cluster.local';
@@ -300,6 +301,34 @@ describe('explain of destinations that cannot answer', () => {
       status: null,
     });
     expect(answer.why).toContain(`the 25 % drawn to outbound|80|v9|${HOST} get 503: no DestinationRule defines subset "v9"`);
+  });
+
+  it('is none where calls go to the address they ask for, whoever is known', () => {
+    const clusters = [testClusterPolicy({ name: PLAIN, loadBalancer: { kind: 'passthrough' } })];
+    const answer = ask({ clusters, service: testService() });
+    expect(answer).toMatchObject({ decision: 'route', clusters: [{ name: PLAIN, endpoints: [], loadBalancer: 'PASSTHROUGH' }] });
+  });
+
+  it('is 503 UH where localities distribute calls to places without an endpoint', () => {
+    const clusters = [testClusterPolicy({ name: PLAIN, locality: { kind: 'distribute', to: [{ pattern: 'us/*', percent: 100 }] } })];
+    const answer = ask({ clusters });
+    expect(answer).toMatchObject({ decision: 'refuse', status: 503, flag: 'UH' });
+    expect(answer.why).toContain(`calls get 503: localityLbSetting distributes calls to us/*, where ${HOST} has no endpoint (UH)`);
+  });
+
+  it('is 503 UH where nobody is ready and panic is off', () => {
+    const ill = testService({ endpoints: [testSpec('10.0.0.1', { health: 'unhealthy' })] });
+    expect(ask({ service: ill })).toMatchObject({ decision: 'refuse', status: 503, flag: 'UH' });
+    expect(ask({ service: ill, clusters: [testClusterPolicy({ name: PLAIN, panicPercent: 50 })] })).toMatchObject({ decision: 'route' });
+  });
+
+  it('is told by a running mesh as by the policy: a static service without endpoints has none before the first call', async () => {
+    const empty = model({ service: testService() });
+    const mesh = await Mesh.create(empty, 'v1');
+    const request = { url: 'http://reviews/' };
+    expect(mesh.explain(request)).toEqual(explainPolicy(empty, request));
+    expect(mesh.explain(request)).toMatchObject({ decision: 'refuse', flag: 'UH' });
+    await mesh.close();
   });
 
   it('is 503 UH for a subset whose labels nobody carries', () => {

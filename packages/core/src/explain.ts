@@ -11,6 +11,7 @@ import type {
   VirtualHost,
 } from '@inmesh/policy';
 import type { Call, Edits } from './call.ts';
+import { distribute } from './cluster/locality.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
 import { staticEndpoints } from './endpoint/static.ts';
 import { ERRORS, type Flag } from './errors.ts';
@@ -44,7 +45,7 @@ export function explainPolicy(model: Model, request: ExplainRequest): Explanatio
   return explain(model, request, (name) => {
     const cluster = clusters.get(name);
     const service = cluster === undefined ? undefined : services.get(cluster.service);
-    if (cluster === undefined || service === undefined) return undefined;
+    if (cluster === undefined || service === undefined || cluster.loadBalancer.kind === 'passthrough') return undefined;
     // A service of DNS or of no resolution is what its names turn out to be; what the document lists are those names.
     const known = service.resolution === 'static' || service.endpoints.length > 0;
     return known ? staticEndpoints(service, cluster.port).filter((endpoint) => carries(endpoint, cluster.labels)) : undefined;
@@ -265,10 +266,23 @@ function unfitness(
     return { status, flag: status === ERRORS.NO_CLUSTER.status ? ERRORS.NO_CLUSTER.flag : null, why };
   }
   if (policy === undefined) return { ...refusal('NO_CLUSTER'), why: `the policy does not declare ${cluster}` };
-  if (policy.resolution !== 'static' || endpoints === undefined || endpoints.length > 0) return undefined;
-  const labels = Object.entries(policy.labels).map(([name, value]) => `${name}=${value}`);
-  const subset = policy.subset === null ? '' : ` with the labels of subset ${policy.subset} (${labels.join(', ') || 'none'})`;
-  return { ...refusal('NO_ENDPOINT'), why: `${policy.service} has no endpoint${subset} on port ${policy.port} (UH)` };
+  // Where calls go to the address they ask for, nobody has to be known.
+  if (policy.loadBalancer.kind === 'passthrough' || policy.resolution !== 'static' || endpoints === undefined) return undefined;
+  if (endpoints.length === 0) {
+    const labels = Object.entries(policy.labels).map(([name, value]) => `${name}=${value}`);
+    const subset = policy.subset === null ? '' : ` with the labels of subset ${policy.subset} (${labels.join(', ') || 'none'})`;
+    return { ...refusal('NO_ENDPOINT'), why: `${policy.service} has no endpoint${subset} on port ${policy.port} (UH)` };
+  }
+  if (policy.locality.kind === 'distribute' && distribute(policy.locality, endpoints).length === 0) {
+    const places = policy.locality.to.map(({ pattern }) => pattern).join(', ');
+    return {
+      ...refusal('NO_ENDPOINT'),
+      why: `localityLbSetting distributes calls to ${places}, where ${policy.service} has no endpoint (UH)`,
+    };
+  }
+  if (policy.panicPercent === 0 && endpoints.every(({ health }) => health === 'unhealthy'))
+    return { ...refusal('NO_ENDPOINT'), why: `no endpoint of ${policy.service} is ready (UH)` };
+  return undefined;
 }
 
 const hashes = (policy: ClusterPolicy | undefined): boolean =>
