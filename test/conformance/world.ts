@@ -7,6 +7,7 @@ import {
   type MeshEvent,
   printFlags,
   type Reply,
+  type Resolver,
   type Transport,
 } from '@inmesh/core';
 import {
@@ -221,17 +222,24 @@ export interface Running {
   readonly call: (call: TestCall | string, withinMs?: number) => Promise<Ending>;
 }
 
+interface RunOptions {
+  readonly who?: Partial<Workload>;
+  readonly random?: () => number;
+  /** For services whose endpoints no document names. */
+  readonly resolvers?: readonly Resolver[];
+}
+
 /** A mesh over a scripted wire: `play` answers attempts (default: 200 at once). */
 export async function run(
   yaml: string,
   play: (attempt: ScriptedAttempt) => void = (attempt) => attempt.reply(200),
-  { who = {}, random = seededRandom(7) }: { readonly who?: Partial<Workload>; readonly random?: () => number } = {},
+  { who = {}, random = seededRandom(7), resolvers = [] }: RunOptions = {},
   playShadow: (attempt: ScriptedAttempt) => void = (attempt) => attempt.reply(200),
 ): Promise<Running> {
   const clock = fakeClock();
   const events: MeshEvent[] = [];
   const observer = { route: () => ({ ended: () => {} }), event: (event: MeshEvent) => void events.push(event) };
-  const mesh = await Mesh.create(modelOf(yaml, who), 'v1', { clock, random, observer });
+  const mesh = await Mesh.create(modelOf(yaml, who), 'v1', { clock, random, observer, resolvers });
   const transport = scriptedTransport(play);
   const shadows = scriptedTransport(playShadow);
   const wire: Transport<string> = {
