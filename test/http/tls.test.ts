@@ -4,10 +4,10 @@ import { createSecureServer as createSecureHttp2Server, createServer as createHt
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TLSSocket } from 'node:tls';
+import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Authority, authority, type Identity } from '../support/certificates.ts';
-import { destinationRule, meshOf, serviceEntry, type TestMesh } from '../support/mesh.ts';
+import { destinationRule, meshOf, serviceEntry, type TestMesh, virtualService } from '../support/mesh.ts';
 import { type Answer, upstream } from '../support/upstream.ts';
 
 const HOST = 'vault.example.com';
@@ -56,6 +56,8 @@ const tell: Answer = (request, response) => {
   );
 };
 
+const virtual = (authority: string) =>
+  virtualService(HOST, `- rewrite: { authority: ${authority} }\n  route: [{ destination: { host: ${HOST} } }]`);
 const tls = (text: string) => destinationRule(HOST, `trafficPolicy: { tls: { ${text} } }`);
 
 describe('TLS to the upstream', () => {
@@ -86,6 +88,36 @@ describe('TLS to the upstream', () => {
     expect(wrong.status).toBe(503);
     expect(wrong.text()).toContain('subjectAltNames');
     expect(vault.seen).toHaveLength(0);
+  });
+
+  it('SIMPLE: a CA file that is empty trusts nobody, not everybody', async () => {
+    const vault = await secure(tell);
+    writeFileSync(join(folder, 'empty.pem'), '');
+    const before = getCACertificates('default');
+    setDefaultCACertificates([ca.cert]);
+    try {
+      const open = await mesh(serviceEntry(HOST, [vault.port]) + tls('mode: SIMPLE'));
+      expect((await open.request(`http://${HOST}/`)).status).toBe(200);
+      const empty = await mesh(serviceEntry(HOST, [vault.port]) + tls(`mode: SIMPLE, caCertificates: ${folder}/empty.pem`));
+      expect((await empty.request(`http://${HOST}/`)).status).toBe(503);
+      expect(vault.seen).toHaveLength(1);
+    } finally {
+      setDefaultCACertificates(before);
+    }
+  });
+
+  it('SIMPLE: an address is verified as such', async () => {
+    const own = await ca.issue({ ip: ['127.0.0.1'] });
+    const byAddress = await secure(tell, { cert: own.cert, key: own.key });
+    const byName = await secure(tell);
+    const statusOf = async (port: number): Promise<number> => {
+      const { request } = await mesh(
+        serviceEntry(HOST, [port]) + tls(`mode: SIMPLE, caCertificates: ${folder}/ca.pem`) + virtual('127.0.0.1'),
+      );
+      return (await request(`http://${HOST}/`)).status;
+    };
+    expect(await statusOf(byAddress.port)).toBe(200);
+    expect(await statusOf(byName.port)).toBe(503);
   });
 
   it('SIMPLE: subjectAltNames accept a SPIFFE URI', async () => {

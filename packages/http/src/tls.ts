@@ -8,7 +8,9 @@ import { checkServerIdentity, type ConnectionOptions, type PeerCertificate } fro
 export interface TlsPlan {
   /** Distinguishes pools of one endpoint. */
   readonly key: string;
-  /** '' for addresses, which have no SNI. */
+  /** Whose certificate it must be, unless the policy names subjectAltNames: a host name or an address. */
+  readonly name: string;
+  /** SNI; '' for addresses, which have none. */
   readonly servername: string;
   /** undefined: as the bare client does for an https URL. */
   readonly policy: ClientTls | undefined;
@@ -20,47 +22,58 @@ export interface TlsPlan {
  */
 export function planTls({ tls }: ClusterPolicy, scheme: string, authority: string): TlsPlan | undefined {
   if (tls.mode === 'SIMPLE' || tls.mode === 'MUTUAL' || tls.mode === 'ISTIO_MUTUAL') {
-    const servername = tls.sni ?? hostname(authority);
-    return { key: `tls ${servername}`, servername, policy: tls };
+    return planFor('tls', tls.sni ?? hostname(authority), tls);
   }
-  if (scheme !== 'https') return undefined;
-  const servername = hostname(authority);
-  return { key: `https ${servername}`, servername, policy: undefined };
+  return scheme === 'https' ? planFor('https', hostname(authority), undefined) : undefined;
 }
 
+function planFor(kind: string, name: string, policy: ClientTls | undefined): TlsPlan {
+  return { key: `${kind} ${name}`, name, servername: isIP(name) === 0 ? name : '', policy };
+}
+
+/** Without port, brackets and the dot of a name that is spelled out: certificates carry none of them. */
 function hostname(authority: string): string {
-  const host = authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-  return isIP(host) === 0 ? host : '';
+  return authority
+    .replace(/:\d+$/, '')
+    .replace(/^\[|\]$|\.$/g, '')
+    .toLowerCase();
 }
 
 /** TLS options for a new connection. Files are read again when they change, so new connections follow a renewal. */
 export function tlsOptions(plan: TlsPlan): ConnectionOptions {
-  const { policy } = plan;
-  if (policy === undefined) return { servername: plan.servername };
+  const { name, servername, policy } = plan;
+  // By the name that was asked for, never by the endpoint's address, which is what Node falls back to where there is no SNI.
+  const identity = (_: string, certificate: PeerCertificate): Error | undefined => checkServerIdentity(name, certificate);
+  if (policy === undefined) return { servername, checkServerIdentity: identity };
   if (policy.mode === 'ISTIO_MUTUAL') {
     throw new MeshError('CONNECT_FAILED', 'DestinationRule tls mode ISTIO_MUTUAL needs a workload certificate, and this process has none');
   }
   const san = policy.subjectAltNames;
   return {
-    servername: plan.servername,
+    servername,
     rejectUnauthorized: !policy.insecureSkipVerify,
+    // In lists: Node takes an empty text for none given, and would trust every public root.
     ...(policy.caPem !== null
-      ? { ca: policy.caPem }
+      ? { ca: [policy.caPem] }
       : policy.caCertificates !== null
-        ? { ca: file('caCertificates', policy.caCertificates) }
+        ? { ca: [file('caCertificates', policy.caCertificates)] }
         : {}),
     ...(policy.caCrl === null ? {} : { crl: file('caCrl', policy.caCrl) }),
     ...(policy.mode === 'MUTUAL'
       ? { cert: file('clientCertificate', policy.clientCertificate), key: file('privateKey', policy.privateKey) }
       : {}),
-    checkServerIdentity: (host, certificate) =>
-      san.length > 0 ? checkSubject(san, certificate) : plan.servername === '' ? undefined : checkServerIdentity(host, certificate),
+    checkServerIdentity: san.length > 0 ? (_, certificate) => checkSubject(san, certificate) : identity,
   };
 }
 
+/** Node writes `DNS:a, URI:b`, and a name that has commas of its own in quotes: what is quoted is one name, and none we accept. */
+const ALT_NAME = /(?:[^",]|"(?:[^"\\]|\\.)*"?)+/g;
+
 /** The certificate must carry one of the names, letter by letter (Istio ClientTLSSettings.subjectAltNames). */
 function checkSubject(allowed: readonly string[], certificate: PeerCertificate): Error | undefined {
-  const present = (certificate.subjectaltname ?? '').split(/,\s*/).map((entry) => entry.replace(/^(DNS|URI|IP Address|email):/, ''));
+  const present = (certificate.subjectaltname?.match(ALT_NAME) ?? []).map((entry) =>
+    entry.trim().replace(/^(DNS|URI|IP Address|email):/, ''),
+  );
   if (allowed.some((name) => present.includes(name))) return undefined;
   return new Error(
     `the server's certificate is for ${present.filter(Boolean).join(', ') || 'nobody'}, allowed are ${allowed.join(', ')} (subjectAltNames)`,
