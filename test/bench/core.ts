@@ -37,7 +37,7 @@ for (const [name, measure] of Object.entries(SECTIONS)) {
   sections.push(section);
   print(section);
 }
-console.log(`${rounds} rounds, Node ${process.version}; medians; CPU of the main thread.`);
+console.log(`${rounds} rounds, Node ${process.version}; medians (calls: lower quartiles); CPU of the main thread.`);
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ node: process.version, rounds, sections }, null, 2));
 
 const missed = sections.flatMap(({ rows }) => rows).filter((row) => !kept(row));
