@@ -1,3 +1,4 @@
+import { type Code, MeshError } from '@inmesh/core';
 import { describe, expect, it } from 'vitest';
 import { ask, document, fate, meshConfig, outcome, rules, run, short, virtualService, WORLD } from './world.ts';
 
@@ -288,6 +289,22 @@ describe('flags and codes of refusals', () => {
     const { call, transport } = await run(yaml);
     const ended = await call(url);
     expect([ended.status, ended.flags, ended.header('x-inmesh-flags'), transport.attempts.length]).toEqual([status, flags, flags, 0]);
+  });
+
+  /** Envoy's response flags (source/common/stream_info/utility.h) and what the caller gets. */
+  it.each<readonly [statement: string, code: Code, status: number, flags: string]>([
+    ['a connection that cannot be made', 'CONNECT_FAILED', 503, 'UF'],
+    ['a connection that ends in flight', 'RESET', 503, 'UC'],
+    ['a stream that is reset', 'STREAM_RESET', 503, 'UR'],
+    ['a stream that is refused', 'REFUSED', 503, 'UR'],
+    ['a peer that does not speak HTTP', 'PROTOCOL', 502, 'UPE'],
+    ['a try that takes too long', 'ATTEMPT_TIMEOUT', 504, 'UT'],
+  ])('%s', async (_, code, status, flags) => {
+    const { call } = await run(document(WORLD, meshConfig('defaultHttpRetryPolicy: { attempts: 0 }')), (attempt) =>
+      attempt.fail(new MeshError(code, code)),
+    );
+    const ended = await call('http://ratings/');
+    expect([ended.status, ended.flags, ended.header('x-inmesh-flags')]).toEqual([status, flags, flags]);
   });
 
   it('a missing destination of several: only its share fails', async () => {
