@@ -74,6 +74,8 @@ function anchorOf(path: PathMatch | null, folded: boolean): Anchor {
   }
 }
 
+const LAST_ASCII = 127;
+
 /** Which rule of a list applies: its index, −1 for none. */
 type Choice = (call: Call) => number;
 
@@ -82,7 +84,11 @@ class Place {
   label: string;
   whole: Rule[] = [];
   below: Rule[] = [];
-  readonly #children = new Children();
+  /** Children by the first letter of their label, from `#from` on: an array over the letters that occur is quicker than a Map. */
+  #near: (Place | undefined)[] = [];
+  #from = 0;
+  /** Those beyond ASCII. */
+  #far: Map<number, Place> | undefined = undefined;
   #parent: Place | undefined = undefined;
   #here: Choice | undefined = undefined;
   #under: Choice | undefined = undefined;
@@ -95,7 +101,7 @@ class Place {
   at(text: string): Place {
     if (text === '') return this;
     const code = text.charCodeAt(0);
-    const child = this.#children.get(code);
+    const child = this.#child(code);
     if (child === undefined) return this.#grow(new Place(text));
     const common = commonLength(text, child.label);
     if (common === child.label.length) return child.at(text.slice(common));
@@ -112,7 +118,7 @@ class Place {
     let place: Place = this;
     let at = 0;
     while (at < path.length) {
-      const child = place.#children.get(path.charCodeAt(at));
+      const child = place.#child(path.charCodeAt(at));
       if (child === undefined || !continues(path, at, child.label)) return place.#choiceUnder();
       at += child.label.length;
       place = child;
@@ -122,8 +128,25 @@ class Place {
 
   #grow(child: Place): Place {
     child.#parent = this;
-    this.#children.set(child.label.charCodeAt(0), child);
+    this.#put(child.label.charCodeAt(0), child);
     return child;
+  }
+
+  #child(code: number): Place | undefined {
+    const at = code - this.#from;
+    if (at >= 0 && at < this.#near.length) return this.#near[at];
+    return code <= LAST_ASCII ? undefined : this.#far?.get(code);
+  }
+
+  #put(code: number, child: Place): void {
+    if (code > LAST_ASCII) {
+      (this.#far ??= new Map<number, Place>()).set(code, child);
+      return;
+    }
+    if (this.#near.length === 0) this.#from = code;
+    for (; code < this.#from; this.#from -= 1) this.#near.unshift(undefined);
+    while (code >= this.#from + this.#near.length) this.#near.push(undefined);
+    this.#near[code - this.#from] = child;
   }
 
   /** For paths that go on from here. */
@@ -140,37 +163,6 @@ class Place {
   #above(): Rule[] {
     const parents = this.#parent === undefined ? [] : this.#parent.#above();
     return this.below.length === 0 ? parents : merge(this.below, parents);
-  }
-}
-
-/** ASCII ends here. */
-const FAR = 128;
-
-/** Places by the first letter of their label. An array over the letters that occur answers in a third of a Map's time. */
-class Children {
-  #near: (Place | undefined)[] = [];
-  /** Letter of the first in `#near`. */
-  #from = 0;
-  #far: Map<number, Place> | undefined = undefined;
-
-  get(code: number): Place | undefined {
-    const at = code - this.#from;
-    if (at >= 0 && at < this.#near.length) return this.#near[at];
-    return code < FAR ? undefined : this.#far?.get(code);
-  }
-
-  set(code: number, place: Place): void {
-    if (code >= FAR) {
-      (this.#far ??= new Map<number, Place>()).set(code, place);
-      return;
-    }
-    if (this.#near.length === 0) this.#from = code;
-    while (code < this.#from) {
-      this.#near.unshift(undefined);
-      this.#from -= 1;
-    }
-    while (code >= this.#from + this.#near.length) this.#near.push(undefined);
-    this.#near[code - this.#from] = place;
   }
 }
 
