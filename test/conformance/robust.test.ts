@@ -164,6 +164,19 @@ function expected(found: Explanation, at: number, missing: ReadonlyMap<string, n
   }
 }
 
+/** A document that answers by itself, for runs in which chance makes none. */
+const local = (
+  rule: object,
+): [
+  readonly object[],
+  Asked,
+  { namespace: string; labels: Record<string, string>; locality: { region: string; zone: string; subzone: string } },
+] => [
+  [{ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name: 'v' }, spec: { hosts: ['reviews'], http: [rule] } }],
+  { url: 'http://reviews/a', method: 'GET', headers: {} },
+  { namespace: 'default', labels: {}, locality: { region: '', zone: '', subzone: '' } },
+];
+
 describe('explain tells what happens', () => {
   it('for every request, and every destination a draw can fall on', async () => {
     const seen = new Map<string, number>();
@@ -223,7 +236,7 @@ describe('explain tells what happens', () => {
           }
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 300, examples: [local({ redirect: { uri: '/b' } }), local({ directResponse: { status: 503 } })] },
     );
     // All kinds of decisions were met, else this proves little.
     expect([...seen.keys()].toSorted()).toEqual(['directResponse', 'redirect', 'refuse', 'route']);
