@@ -222,6 +222,20 @@ describe('a handler that pauses', () => {
     expect(notes.body === big.toString()).toBe(true);
   });
 
+  it('and throws when it is told the rest hears its own error', async () => {
+    const mesh = await plain((socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'));
+    const notes = await call(mesh, {
+      headers: (controller) => {
+        controller.pause();
+        setTimeout(() => controller.resume(), 20);
+      },
+      data: () => {
+        throw new Error('a bug of the application');
+      },
+    });
+    expect(notes.error?.message).toBe('a bug of the application');
+  });
+
   it('for ever still ends at the deadline', async () => {
     const mesh = await plain(headThenBody, `- timeout: 150ms\n  ${ROUTE}`);
     const notes = await call(mesh, { headers: (controller) => controller.pause() });

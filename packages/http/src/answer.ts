@@ -62,9 +62,7 @@ export class LocalReply implements Reply<Handable>, Handable {
       return this.resume();
     }
     this.#state = 'over';
-    this.#application.complete(this.status, this.grpcStatus);
-    handler.onResponseEnd?.(this.#application, {});
-    this.#application.release();
+    this.#application.finish(this.status, this.grpcStatus, {});
   }
 
   rawHeaders(): RawHeaders {

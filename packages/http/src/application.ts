@@ -1,3 +1,4 @@
+import type { HeaderRecord } from './headers.ts';
 import type { HttpRequest } from './request.ts';
 import type { Dispatcher } from './undici.ts';
 
@@ -9,10 +10,10 @@ export interface Application extends Dispatcher.DispatchController {
   readonly request: HttpRequest;
   readonly handler: Dispatcher.DispatchHandler;
   readonly paused: boolean;
-  /** The last byte went through. */
+  /** The call is over without the handler having to hear of it: an upgraded connection closed. */
   complete(status: number, grpcStatus: number): void;
-  /** The handler has heard the last: lets go of it. */
-  release(): void;
+  /** The last byte went through: the handler is told, once. */
+  finish(status: number, grpcStatus: number, trailers: HeaderRecord): void;
   /** Nothing more will come: the handler gets the error, once. */
   fail(error: Error): void;
 }

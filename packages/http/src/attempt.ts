@@ -282,9 +282,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
 
   #finish(trailers: HeaderRecord): void {
     this.#mode = 'over';
-    this.#application.complete(this.status, this.grpcStatus);
-    this.#application.handler.onResponseEnd?.(this.#application, trailers);
-    this.#application.release();
+    this.#application.finish(this.status, this.grpcStatus, trailers);
     this.#controller = undefined;
   }
 

@@ -15,6 +15,7 @@ import type { Application, Handable, RawHeaders } from './application.ts';
 import { HttpAttempt } from './attempt.ts';
 import { ReplayBody } from './body.ts';
 import { isCallers } from './failure.ts';
+import type { HeaderRecord } from './headers.ts';
 import type { PoolTable } from './pool.ts';
 import type { HttpRequest } from './request.ts';
 import type { Dispatcher } from './undici.ts';
@@ -127,6 +128,18 @@ export class Delivery implements Transport<Handable>, Application {
     if (this.request.body instanceof ReplayBody) void this.request.body.cancel();
   }
 
+  finish(status: number, grpcStatus: number, trailers: HeaderRecord): void {
+    const { handler } = this;
+    this.complete(status, grpcStatus);
+    try {
+      handler.onResponseEnd?.(this, trailers);
+    } catch (error) {
+      // As undici does: its own retry interceptor throws here what it wants to be told as an error.
+      handler.onResponseError?.(this, error as Error);
+    }
+    this.#release();
+  }
+
   fail(error: Error): void {
     if (this.#over) return;
     const own = MeshError.is(error) ? error : undefined;
@@ -134,14 +147,14 @@ export class Delivery implements Transport<Handable>, Application {
     if (own === undefined && !isCallers(error)) this.life.flag('DC');
     this.complete(this.#status, -1);
     this.handler.onResponseError?.(this, error);
-    this.release();
+    this.#release();
   }
 
   /**
    * Handlers hold their controller, as response streams do, and we hold them: a ring that keeps a whole call alive as long
    * as anything dead in old space still points at one of it. Opened at the end, for a scavenge must find next to nothing.
    */
-  release(): void {
+  #release(): void {
     this.handler = SILENT;
     this.#chosen = undefined;
   }
@@ -166,7 +179,11 @@ export class Delivery implements Transport<Handable>, Application {
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    this.#chosen?.resume();
+    try {
+      this.#chosen?.resume();
+    } catch (error) {
+      this.#broken(error as Error);
+    }
   }
 }
 

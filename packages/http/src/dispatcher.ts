@@ -1,4 +1,5 @@
 import type { Mesh } from '@inmesh/core';
+import { type ParsedUrlQueryInput, stringify } from 'node:querystring';
 import { DEFAULT_REPLAY_BYTES, wrapBody } from './body.ts';
 import { Delivery, type Wiring } from './delivery.ts';
 import { flatten } from './headers.ts';
@@ -59,7 +60,8 @@ export class MeshDispatcher extends Dispatcher {
 
   #request(options: Dispatcher.DispatchOptions): HttpRequest {
     const origin = originOf(options.origin);
-    const target = options.query === undefined ? options.path : withQuery(options.path, options.query);
+    // undici's redirect interceptor says null for none.
+    const target = options.query === undefined || options.query === null ? options.path : withQuery(options.path, options.query);
     return new HttpRequest(
       origin,
       options.method,
@@ -91,11 +93,9 @@ export class MeshDispatcher extends Dispatcher {
   }
 }
 
+/** As undici writes it (lib/core/util.js, serializePathWithQuery). */
 function withQuery(path: string, query: Record<string, unknown>): string {
-  const params = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    for (const one of Array.isArray(value) ? (value as unknown[]) : [value]) params.append(name, String(one as string | number));
-  }
-  const text = params.toString();
+  if (/[?#]/.test(path)) throw new TypeError('Query params cannot be passed when "url" already contains "?" or "#".');
+  const text = stringify(query as ParsedUrlQueryInput);
   return text === '' ? path : `${path}?${text}`;
 }
