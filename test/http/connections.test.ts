@@ -1,4 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createSecureServer } from 'node:https';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { authority } from '../support/certificates.ts';
 import { destinationRule, meshOf, serviceEntry } from '../support/mesh.ts';
@@ -22,7 +24,6 @@ describe('connections', () => {
     const ca = await authority();
     const own = await ca.issue({ dns: [HOST] });
     const vault = await upstream(say('ok'), (listener) => createSecureServer({ cert: own.cert, key: own.key }, listener) as never);
-    const { writeFileSync, mkdtempSync, rmSync } = await import('node:fs');
     const folder = mkdtempSync('/tmp/inmesh-cold-');
     writeFileSync(`${folder}/ca.pem`, ca.cert);
     const mesh = await meshOf(
@@ -46,9 +47,9 @@ describe('connections', () => {
   });
 
   it('that idle are closed by us before the server would: no call meets a closing one', { timeout: 30_000 }, async () => {
-    const { createServer } = await import('node:http');
+    const { createServer: createHttpServer } = await import('node:http');
     const server = await upstream(say('ok'), (listener) => {
-      const made = createServer(listener);
+      const made = createHttpServer(listener);
       made.keepAliveTimeout = 1500;
       return made;
     });
@@ -95,5 +96,56 @@ describe('connections', () => {
     await mesh.close();
     await expect.poll(() => server.open.size).toBe(0);
     await server.kill();
+  });
+
+  it('that come too late for the call they were opened for serve the next', async () => {
+    const ca = await authority();
+    const own = await ca.issue({ dns: [HOST] });
+    const vault = await upstream(say('ok'), (listener) => createSecureServer({ cert: own.cert, key: own.key }, listener) as never);
+    let tunnels = 0;
+    // A handshake that takes longer than the first call has.
+    const slow = createServer((near) => {
+      tunnels += 1;
+      const far = connect(vault.port, '127.0.0.1');
+      near.on('error', () => {}).on('close', () => far.destroy());
+      far.on('error', () => {}).pipe(near);
+      setTimeout(() => near.pipe(far), 150);
+    });
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+    const folder = mkdtempSync('/tmp/inmesh-late-');
+    writeFileSync(`${folder}/ca.pem`, ca.cert);
+    const mesh = await meshOf(
+      serviceEntry(HOST, [(slow.address() as AddressInfo).port]) +
+        destinationRule(HOST, `trafficPolicy: { tls: { mode: SIMPLE, caCertificates: ${folder}/ca.pem } }`),
+    );
+    await expect(mesh.request(`http://${HOST}/`, { signal: AbortSignal.timeout(50) })).rejects.toThrow(/timeout/);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect((await mesh.request(`http://${HOST}/`)).status).toBe(200);
+    expect(tunnels).toBe(1);
+    await mesh.close();
+    slow.close();
+    await vault.kill();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('under one SNI are shared by all names a service is called by', async () => {
+    const ca = await authority();
+    const own = await ca.issue({ dns: ['inner.example.com'] });
+    const vault = await upstream(say('ok'), (listener) => createSecureServer({ cert: own.cert, key: own.key }, listener) as never);
+    const folder = mkdtempSync('/tmp/inmesh-sni-');
+    writeFileSync(`${folder}/ca.pem`, ca.cert);
+    const mesh = await meshOf(
+      serviceEntry(HOST, [vault.port]) +
+        destinationRule(HOST, `trafficPolicy: { tls: { mode: SIMPLE, sni: inner.example.com, caCertificates: ${folder}/ca.pem } }`),
+    );
+    for (let i = 0; i < 10; i += 1) {
+      const host = i % 2 === 0 ? HOST : `${HOST}.`;
+      expect((await mesh.request(`http://${HOST}/`, { headers: { host } })).status).toBe(200);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(vault.connections).toBe(1);
+    await mesh.close();
+    await vault.kill();
+    rmSync(folder, { recursive: true });
   });
 });

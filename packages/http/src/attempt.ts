@@ -13,7 +13,7 @@ import { ReplayBody } from './body.ts';
 import type { Application, Handable, RawHeaders } from './application.ts';
 import { isCallers, meshError } from './failure.ts';
 import { edited, editResponse, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
-import type { PoolTable } from './pool.ts';
+import type { PoolTable, PoolWire } from './pool.ts';
 import type { Dispatcher } from './undici.ts';
 
 type Controller = Dispatcher.DispatchController;
@@ -93,19 +93,20 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     if (this.#doom !== undefined) return this.#fail(this.#doom);
     if (attemptTimeoutMs > 0) this.#slot = life.deadlines.add(this, this.#pools.now() + attemptTimeoutMs);
     const path = edits.path ?? request.path;
-    let pool: Dispatcher;
+    let wired: PoolWire;
     try {
-      pool = this.#pools.get(this.#placement, request, edits.authority ?? request.authority);
+      wired = this.#pools.get(this.#placement, request, edits.authority ?? request.authority);
     } catch (error) {
       return this.#fail(meshError(error, this.endpoint.address, false, 'unsent'));
     }
     const { body, wire } = request;
-    pool.dispatch(
+    wired.pool.dispatch(
       {
         path: request.query === '' ? path : `${path}?${request.query}`,
         method: call.method as Dispatcher.HttpMethod,
         headers: edited(request.headers, edits.request, edits.authority ?? request.authority),
         body: (body instanceof ReplayBody ? body.read() : body) as Dispatcher.DispatchOptions['body'],
+        servername: wired.servername,
         upgrade: wire.upgrade,
         headersTimeout: wire.headersTimeout,
         bodyTimeout: wire.bodyTimeout,
@@ -122,7 +123,8 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
 
   onRequestStart(controller: Controller): void {
     this.#controller = controller;
-    if (this.#doom !== undefined) controller.abort(this.#doom);
+    // Thrown, not aborted: the connection that came too late for this one is there for the next.
+    if (this.#doom !== undefined) throw this.#doom;
   }
 
   onRequestUpgrade(controller: Controller, status: number, headers: HeaderRecord, socket: Duplex): void {

@@ -6,16 +6,19 @@ import { Pool } from './undici.ts';
 import { type TlsPlan, planTls } from './tls.ts';
 
 /** A pool with the settings it was made for, so that a changed policy gets a new one. */
-class PoolWire implements Wire {
+export class PoolWire implements Wire {
   readonly policy: ClusterPolicy;
   readonly settings: string;
   readonly pool: Pool;
+  /** The same for all requests of a pool: undici closes connections when it changes, and would take it from the Host header. */
+  readonly servername: string | undefined;
   readonly #open: Set<Pool>;
 
-  constructor(policy: ClusterPolicy, settings: string, pool: Pool, open: Set<Pool>) {
+  constructor(policy: ClusterPolicy, settings: string, pool: Pool, servername: string | undefined, open: Set<Pool>) {
     this.policy = policy;
     this.settings = settings;
     this.pool = pool;
+    this.servername = servername;
     this.#open = open;
   }
 
@@ -54,18 +57,19 @@ export class PoolTable {
   }
 
   /** Throws CLOSED after `destroy`. */
-  get(placement: Placement, request: HttpRequest, authority: string): Pool {
+  get(placement: Placement, request: HttpRequest, authority: string): PoolWire {
     if (this.#destroyed !== undefined) throw this.#destroyed;
     const { policy, wires } = placement;
     const tls = planTls(policy, request.scheme, authority);
     const key = tls === undefined ? 'http' : tls.key;
     const wire = wires.get(key) as PoolWire | undefined;
-    if (wire !== undefined && wire.policy === policy) return wire.pool;
+    if (wire !== undefined && wire.policy === policy) return wire;
     const settings = settingsOf(policy, this.#connectionsPerEndpoint());
     if (wire !== undefined && wire.settings === settings) {
       // The document changed, these settings did not: remember the new one so that the next call asks no further.
-      wires.set(key, new PoolWire(policy, settings, wire.pool, this.#open));
-      return wire.pool;
+      const renewed = new PoolWire(policy, settings, wire.pool, wire.servername, this.#open);
+      wires.set(key, renewed);
+      return renewed;
     }
     wire?.close();
     if (wire === undefined && wires.size >= WIRES) {
@@ -76,8 +80,9 @@ export class PoolTable {
     }
     const pool = this.#create(placement, tls);
     this.#open.add(pool);
-    wires.set(key, new PoolWire(policy, settings, pool, this.#open));
-    return pool;
+    const made = new PoolWire(policy, settings, pool, tls?.servername, this.#open);
+    wires.set(key, made);
+    return made;
   }
 
   #create({ endpoint, policy }: Placement, tls: TlsPlan | undefined): Pool {
