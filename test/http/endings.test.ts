@@ -236,6 +236,16 @@ describe('a handler that pauses', () => {
     expect(notes.error?.message).toBe('a bug of the application');
   });
 
+  it('for ever still ends at the deadline when the whole answer has come', async () => {
+    const mesh = await plain(
+      (socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'),
+      `- timeout: 150ms\n  ${ROUTE}`,
+    );
+    const notes = await call(mesh, { headers: (controller) => controller.pause() });
+    expect(notes.error).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(mesh.metrics()).toMatch(/response_code="200"[^}]*response_flags="UT"/);
+  });
+
   it('for ever still ends at the deadline', async () => {
     const mesh = await plain(headThenBody, `- timeout: 150ms\n  ${ROUTE}`);
     const notes = await call(mesh, { headers: (controller) => controller.pause() });

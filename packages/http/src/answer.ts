@@ -9,10 +9,9 @@ export class LocalReply implements Reply<Handable>, Handable {
   readonly endpoint = undefined;
   readonly #application: Application;
   readonly #exchange: Exchange;
-  /** What is still to be handed over. */
-  #body: Buffer;
+  readonly #body: Buffer;
   #headers: HeaderRecord;
-  #state: 'new' | 'begun' | 'over' = 'new';
+  #over = false;
 
   constructor(application: Application, exchange: Exchange, local: LocalAnswer) {
     this.#application = application;
@@ -43,26 +42,14 @@ export class LocalReply implements Reply<Handable>, Handable {
     return Array.isArray(value) ? value.join(',') : value;
   }
 
+  /** All at once, paused or not, as undici does with what it has read already: nobody needs to wait for us. */
   deliver(): void {
-    const { handler } = this.#application;
-    this.#headers = editResponse(this.#headers, this.#exchange.edits.response);
-    this.#state = 'begun';
-    handler.onResponseStart?.(this.#application, this.status, this.#headers, '');
-    this.resume();
-  }
-
-  resume(): void {
-    if (this.#state !== 'begun' || this.#application.paused) return;
     const { handler, request } = this.#application;
-    const body = this.#body;
-    this.#body = NOTHING;
-    if (body.length > 0 && request.method !== 'HEAD' && !bodyless(this.status)) {
-      handler.onResponseData?.(this.#application, body);
-      // It may have aborted, paused or resumed us meanwhile.
-      return this.resume();
-    }
-    this.#state = 'over';
-    this.#application.finish(this.status, this.grpcStatus, {});
+    this.#headers = editResponse(this.#headers, this.#exchange.edits.response);
+    handler.onResponseStart?.(this.#application, this.status, this.#headers, '');
+    if (!this.#over && this.#body.length > 0 && request.method !== 'HEAD' && !bodyless(this.status))
+      handler.onResponseData?.(this.#application, this.#body);
+    if (!this.#over) this.#application.finish(this.status, this.grpcStatus, {});
   }
 
   rawHeaders(): RawHeaders {
@@ -75,16 +62,14 @@ export class LocalReply implements Reply<Handable>, Handable {
 
   pause(): void {}
 
+  resume(): void {}
+
   abort(): void {
-    this.#state = 'over';
+    this.#over = true;
   }
 
-  discard(): void {
-    this.#state = 'over';
-  }
+  discard(): void {}
 }
-
-const NOTHING = Buffer.alloc(0);
 
 /** RFC 9110 §15: these never carry a body. */
 function bodyless(status: number): boolean {

@@ -197,15 +197,15 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const mode = this.#mode;
     // Nobody wants it any more: however it ends says nothing about the endpoint.
     if (mode === 'dropped') return this.#end(new MeshError('CANCELLED', 'the answer was not wanted', { cause: error }));
-    this.#end(known ?? new MeshError('CANCELLED', 'the request itself could not be sent', { cause: error }));
-    if (mode === 'waiting') {
-      this.#mode = 'over';
-      this.#reject(known ?? (own ? (body as ReplayBody).failure : error));
-    } else if (mode === 'live' && (this.#chunk === undefined || this.#doom !== undefined)) {
-      // What failed upstream comes after what arrived; what the mesh decided holds now, also for an application that pauses.
-      this.#mode = 'over';
-      this.#application.fail((known ?? error) as Error);
-    } else this.#ending = known ?? new MeshError('CANCELLED', String(error), { cause: error });
+    const told = known ?? new MeshError('CANCELLED', 'the request itself could not be sent', { cause: error });
+    // What failed upstream comes after what arrived; what the mesh decided holds now, also for an application that pauses.
+    const held = mode === 'held' || (mode === 'live' && this.#chunk !== undefined && this.#doom === undefined);
+    if (held) this.#ending = told;
+    this.#end(told);
+    if (held) return;
+    this.#mode = 'over';
+    if (mode === 'waiting') this.#reject(known ?? (own ? (body as ReplayBody).failure : error));
+    else this.#application.fail((known ?? error) as Error);
   }
 
   /** The wire is free; whoever placed this attempt learns how it went. Once. */
@@ -213,7 +213,8 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     if (this.#ended) return;
     this.#ended = true;
     this.#unslot();
-    this.#exchange.life.rest(this);
+    // What waits for an application that pauses still ends with the call.
+    if (this.#ending === undefined) this.#exchange.life.rest(this);
     this.#placement.ended(error);
     if (this.#socket !== undefined) this.#application.complete(this.status, this.grpcStatus);
   }
@@ -244,7 +245,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const phase: Phase = this.#answered ? 'answered' : started ? 'unanswered' : 'unsent';
     this.#doom = error.phase === phase ? error : new MeshError(error.code, error.message, { cause: error.cause, phase });
     // A request still queued in the pool has no controller yet: it leaves now, and is aborted when its turn comes.
-    if (this.#controller === undefined) this.#fail(this.#doom);
+    if (this.#controller === undefined || this.#ended) this.#fail(this.#doom);
     else this.#controller.abort(this.#doom);
   }
 
@@ -278,7 +279,10 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     if (ending === undefined) {
       this.#heldBytes = 0;
       this.#controller?.resume();
-    } else if (MeshError.is(ending)) this.#application.fail(ending);
+      return;
+    }
+    this.#exchange.life.rest(this);
+    if (MeshError.is(ending)) this.#application.fail(ending);
     else this.#finish(ending);
   }
 
@@ -318,7 +322,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#mode = 'dropped';
     this.#chunk = undefined;
     this.#chunks = undefined;
-    if (this.#ended) return;
+    if (this.#ended) return this.#exchange.life.rest(this);
     if (Number(this.#headers['content-length'] ?? 0) > DRAIN_BYTES)
       return this.#controller?.abort(new Error('an answer that is not wanted'));
     this.#slot = this.#exchange.life.deadlines.add(this, this.#pools.now() + DRAIN_MS);
