@@ -422,6 +422,29 @@ describe('request bodies', () => {
   });
 });
 
+describe('mirrors', () => {
+  it('whose answers never end are left at the deadline, and no copy is counted as a call', async () => {
+    const real = later(await upstream(say('real')));
+    const dark = await wire((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n');
+      const drip = setInterval(() => socket.write('2\r\nhi\r\n'), 10);
+      socket.on('close', () => clearInterval(drip));
+    });
+    const mesh = later(
+      await meshOf(
+        serviceEntry(HOST, [real.port]) +
+          serviceEntry('dark.example.com', [dark.port]) +
+          virtualService(HOST, `- timeout: 200ms\n  ${ROUTE}\n  mirrors: [{ destination: { host: dark.example.com } }]`),
+      ),
+    );
+    for (let i = 0; i < 3; i += 1) expect((await mesh.request(URL_OF)).text()).toBe('real');
+    await expect.poll(() => dark.connections).toBe(3);
+    expect(counted(mesh)).toBe(3);
+    await expect.poll(() => dark.open.size, { timeout: 2000 }).toBe(0);
+    expect(mesh.status().snapshot.clusters.map(({ active }) => active)).toEqual([0, 0]);
+  });
+});
+
 describe('pools', () => {
   it('keep calls that wait in them through a change of settings and an endpoint that leaves', async () => {
     const slow = later(await upstream((_request, response) => void setTimeout(() => response.end('ok'), 30)));

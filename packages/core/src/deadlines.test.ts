@@ -22,6 +22,23 @@ describe('deadlines', () => {
     expect(deadlines.size).toBe(0);
   });
 
+  it('come also when one before them throws', () => {
+    const { clock, deadlines, fired, item } = setting();
+    deadlines.add(
+      {
+        expired: () => {
+          throw new Error('a bug of whoever was told');
+        },
+      },
+      100,
+    );
+    deadlines.add(item('same'), 100);
+    deadlines.add(item('later'), 200);
+    expect(() => clock.advance(150)).toThrow('a bug');
+    clock.advance(150);
+    expect(fired.map(([name]) => name)).toEqual(['same', 'later']);
+  });
+
   it('that were removed do not come, and removing twice harms nobody', () => {
     const { clock, deadlines, fired, item } = setting();
     const slot = deadlines.add(item('gone'), 100);

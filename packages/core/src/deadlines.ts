@@ -63,6 +63,17 @@ export class Deadlines {
     this.#timer = undefined;
     this.#armedFor = Infinity;
     const now = this.#clock.now();
+    // Should an item throw, the others are due at once again.
+    let next = now;
+    try {
+      next = this.#expire(now);
+    } finally {
+      if (next < this.#armedFor) this.#arm(next);
+    }
+  }
+
+  /** Returns when the next deadline is. */
+  #expire(now: number): number {
     let next = Infinity;
     for (let slot = 0; slot < this.#items.length; slot += 1) {
       const item = this.#items[slot];
@@ -74,7 +85,7 @@ export class Deadlines {
         item.expired();
       } else if (at < next) next = at;
     }
-    if (next < this.#armedFor) this.#arm(next);
+    return next;
   }
 
   #grow(): void {

@@ -110,6 +110,12 @@ describe('a body that can be read once', () => {
     await expect(collect(body.read())).rejects.toThrow('disk on fire');
   });
 
+  it('that is not made of bytes or text failed by itself', async () => {
+    const body = new ReplayBody(new URLSearchParams({ a: 'b' }) as never, 10);
+    await expect(collect(body.read())).rejects.toThrow(TypeError);
+    expect(body.failure).toBeInstanceOf(TypeError);
+  });
+
   it('lets the source close when nobody will read on', async () => {
     const log: string[] = [];
     const body = new ReplayBody(source(['a', 'b'], log), 10);

@@ -97,6 +97,7 @@ export class ReplayBody {
       else {
         // Streams of text are bodies too.
         const chunk = typeof value === 'string' ? Buffer.from(value) : value;
+        if (typeof chunk?.byteLength !== 'number') throw new TypeError(`a request body is made of bytes or text, not of ${typeof value}`);
         this.#bytes += chunk.byteLength;
         this.#chunks.push(chunk);
       }
