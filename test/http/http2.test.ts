@@ -15,7 +15,9 @@ afterEach(async () => {
 
 type Streams = (stream: ServerHttp2Stream, headers: Record<string, unknown>, count: number) => void;
 
-async function http2(onStream: Streams): Promise<{ port: number; sessions: Set<ServerHttp2Session>; server: Http2Server; opened: () => number }> {
+async function http2(
+  onStream: Streams,
+): Promise<{ port: number; sessions: Set<ServerHttp2Session>; server: Http2Server; opened: () => number }> {
   const server = createServer();
   const sessions = new Set<ServerHttp2Session>();
   let opened = 0;
