@@ -14,6 +14,7 @@ import type { Application, Handable, RawHeaders } from './application.ts';
 import { isCallers, meshError } from './failure.ts';
 import { edited, editResponse, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
 import type { PoolTable, PoolWire } from './pool.ts';
+import { Sending } from './sending.ts';
 import type { Dispatcher } from './undici.ts';
 
 type Controller = Dispatcher.DispatchController;
@@ -100,23 +101,10 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
       return this.#fail(meshError(error, this.endpoint.address, false, 'unsent'));
     }
     const { body, wire } = request;
-    wired.pool.dispatch(
-      {
-        path: request.query === '' ? path : `${path}?${request.query}`,
-        method: call.method as Dispatcher.HttpMethod,
-        headers: edited(request.headers, edits.request, edits.authority ?? request.authority),
-        body: (body instanceof ReplayBody ? body.read() : body) as Dispatcher.DispatchOptions['body'],
-        servername: wired.servername,
-        upgrade: wire.upgrade,
-        headersTimeout: wire.headersTimeout,
-        bodyTimeout: wire.bodyTimeout,
-        expectContinue: wire.expectContinue,
-        reset: wire.reset ?? undefined,
-        blocking: wire.blocking,
-        idempotent: wire.idempotent,
-      } as Dispatcher.DispatchOptions,
-      this,
-    );
+    const target = request.query === '' ? path : `${path}?${request.query}`;
+    const headers = edited(request.headers, edits.request, edits.authority ?? request.authority);
+    const sent = body instanceof ReplayBody ? body.read() : body;
+    wired.pool.dispatch(new Sending(target, call.method, headers, sent, wired.servername, wire), this);
   }
 
   // ---- undici's events -------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import { ReplayBody } from './body.ts';
 import { isCallers } from './failure.ts';
 import type { HeaderRecord } from './headers.ts';
 import type { PoolTable } from './pool.ts';
-import type { HttpRequest } from './request.ts';
+import { HttpRequest } from './request.ts';
 import type { Dispatcher } from './undici.ts';
 
 /** What deliveries of one dispatcher share. */
@@ -31,9 +31,9 @@ export interface Wiring {
  * the same through all attempts, so that abort, pause and resume reach whichever attempt is at work.
  */
 export class Delivery implements Transport<Handable>, Application {
-  readonly request: HttpRequest;
+  request: HttpRequest;
   handler: Dispatcher.DispatchHandler;
-  readonly life: Life;
+  #life: Life | undefined;
   readonly #wiring: Wiring;
   #chosen: Handable | undefined = undefined;
   /** What the application was told; 0 until then. */
@@ -48,7 +48,7 @@ export class Delivery implements Transport<Handable>, Application {
   constructor(request: HttpRequest, handler: Dispatcher.DispatchHandler, life: Life, wiring: Wiring) {
     this.request = request;
     this.handler = handler;
-    this.life = life;
+    this.#life = life;
     this.#wiring = wiring;
   }
 
@@ -71,7 +71,7 @@ export class Delivery implements Transport<Handable>, Application {
 
   /** Runs the call. Everything that comes of it, good or bad, reaches the handler. */
   async run(routed: Routed): Promise<void> {
-    const exchange = new FirstExchange(this.request, this.life);
+    const exchange = new FirstExchange(this.request, this.#life!);
     try {
       this.handler.onRequestStart?.(this, undefined);
       if (this.aborted) return;
@@ -124,7 +124,7 @@ export class Delivery implements Transport<Handable>, Application {
   complete(status: number, grpcStatus: number): void {
     if (this.#over) return;
     this.#over = true;
-    this.life.end(status, grpcStatus, this.#wiring.mesh.now());
+    this.#life?.end(status, grpcStatus, this.#wiring.mesh.now());
     if (this.request.body instanceof ReplayBody) void this.request.body.cancel();
   }
 
@@ -143,20 +143,24 @@ export class Delivery implements Transport<Handable>, Application {
   fail(error: Error): void {
     if (this.#over) return;
     const own = MeshError.is(error) ? error : undefined;
-    if (own?.flag) this.life.flag(own.flag);
-    if (own === undefined && !isCallers(error)) this.life.flag('DC');
+    if (own?.flag) this.#life?.flag(own.flag);
+    if (own === undefined && !isCallers(error)) this.#life?.flag('DC');
     this.complete(this.#status, -1);
     this.handler.onResponseError?.(this, error);
     this.#release();
   }
 
   /**
-   * Handlers hold their controller, as response streams do, and we hold them: a ring that keeps a whole call alive as long
-   * as anything dead in old space still points at one of it. Opened at the end, for a scavenge must find next to nothing.
+   * Handlers hold their controller, as response streams do, and V8 may have made a dead one of them in old space: then all
+   * it leads to survives every scavenge until the next full collection. So what the call was made of is let go at its end.
    */
   #release(): void {
+    this.request = OVER;
     this.handler = SILENT;
+    this.#life = undefined;
     this.#chosen = undefined;
+    this.#rawHeaders = null;
+    this.#rawTrailers = null;
   }
 
   /** Called by the application: it gives up. */
@@ -164,10 +168,10 @@ export class Delivery implements Transport<Handable>, Application {
     if (this.aborted || this.#over) return;
     this.aborted = true;
     this.reason = reason ?? new Error('the request was aborted');
-    this.life.flag('DC');
+    this.#life?.flag('DC');
     const error = new MeshError('CANCELLED', 'the caller went away', { cause: this.reason });
     this.#chosen?.abort(this.reason);
-    this.life.cancel(error);
+    this.#life?.cancel(error);
     this.fail(this.reason);
   }
 
@@ -212,6 +216,8 @@ class FirstExchange implements Exchange {
 
 const NONE: readonly never[] = [];
 const SILENT: Dispatcher.DispatchHandler = {};
+/** In place of a request that is over. */
+const OVER = new HttpRequest({ scheme: 'http', host: '', port: 0, authority: '' }, 'GET', '/', [], null, {});
 
 /** A mirrored copy: its answer is read and dropped. */
 class Shadow implements Transport<Handable> {
