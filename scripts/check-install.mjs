@@ -7,7 +7,8 @@ import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
 const folder = mkdtempSync(join(tmpdir(), 'inmesh-install-'));
-const run = (command, args, options) => execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], ...options });
+const run = (command, args, options) =>
+  execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], ...options });
 
 try {
   run('npm', ['pack', '--workspaces', '--silent', '--pack-destination', folder], { cwd: root });
@@ -40,10 +41,14 @@ spec:
   const { execFile } = await import('node:child_process');
   const { promisify } = await import('node:util');
   const outputs = {};
-  for (const file of ['program.mjs', 'program.cjs']) outputs[file] = (await promisify(execFile)(process.execPath, [file], { cwd: folder })).stdout.trim();
-  outputs['inmesh validate'] = (await promisify(execFile)(join(folder, 'node_modules/.bin/inmesh'), ['validate', '-f', 'policy.yaml'], { cwd: folder })).stdout.trim();
+  for (const file of ['program.mjs', 'program.cjs'])
+    outputs[file] = (await promisify(execFile)(process.execPath, [file], { cwd: folder })).stdout.trim();
+  outputs['inmesh validate'] = (
+    await promisify(execFile)(join(folder, 'node_modules/.bin/inmesh'), ['validate', '-f', 'policy.yaml'], { cwd: folder })
+  ).stdout.trim();
   server.close();
-  for (const file of ['program.mjs', 'program.cjs']) if (outputs[file] !== 'hello hello') throw new Error(`${file} printed "${outputs[file]}"`);
+  for (const file of ['program.mjs', 'program.cjs'])
+    if (outputs[file] !== 'hello hello') throw new Error(`${file} printed "${outputs[file]}"`);
   console.log(`installed ${tarballs.length} packages; import, require and the command work\n${outputs['inmesh validate']}`);
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -17,7 +17,7 @@ async function echo(): Promise<{ port: number; seen: string[]; sockets: Set<Sock
   const sockets = new Set<Socket>();
   const server = createServer((_request, response) => void response.writeHead(426).end());
   server.on('upgrade', (request, socket: Socket) => {
-    seen.push(`${request.url} ${request.headers['x-tier'] ?? ''}`);
+    seen.push(`${request.url} ${String(request.headers['x-tier'] ?? '')}`);
     sockets.add(socket);
     socket.on('error', () => {}).once('close', () => sockets.delete(socket));
     const accept = createHash('sha1')

@@ -62,7 +62,12 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
       });
     };
     const observed = (host: VirtualHost, route: Route, destination: Destination | undefined): RouteObserver =>
-      observerOf(clusterOf(destination?.cluster ?? ''), destination?.cluster ?? '', host.service ?? host.domains[0] ?? host.name, route.name);
+      observerOf(
+        clusterOf(destination?.cluster ?? ''),
+        destination?.cluster ?? '',
+        host.service ?? host.domains[0] ?? host.name,
+        route.name,
+      );
 
     const compileHost = (host: VirtualHost): Addressed<CompiledHost> => {
       const routed = host.routes.map((route): Routed => {
@@ -108,7 +113,10 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
 
 function noRoute(host: VirtualHost): Handler {
   return ({ call }) => {
-    throw new MeshError('NO_ROUTE', `no route of ${host.name} matches ${call.method} ${call.path} (${host.routes.length} looked at); inmesh explain tells why`);
+    throw new MeshError(
+      'NO_ROUTE',
+      `no route of ${host.name} matches ${call.method} ${call.path} (${host.routes.length} looked at); inmesh explain tells why`,
+    );
   };
 }
 

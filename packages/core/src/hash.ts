@@ -8,6 +8,6 @@ export interface Hash {
 
 /** Loads the WebAssembly once per process; some milliseconds. */
 export async function loadHash(): Promise<Hash> {
-  const { h64 } = await xxhash();
-  return { hash64: h64 };
+  const xx = await xxhash();
+  return { hash64: (text, seed) => xx.h64(text, seed) };
 }

@@ -67,16 +67,16 @@ export interface Mesh {
   /** For undici: `undici.request(url, { dispatcher: mesh.dispatcher })`. */
   readonly dispatcher: MeshDispatcher;
   /** Makes the global fetch of this process follow the mesh, until `close`. */
-  install(): void;
+  readonly install: () => void;
   /** What would become of a request, and why. Nothing is sent. */
-  explain(request: ExplainRequest): Explanation;
-  status(): MeshStatus;
+  readonly explain: (request: ExplainRequest) => Explanation;
+  readonly status: () => MeshStatus;
   /** Prometheus text. */
-  metrics(): string;
+  readonly metrics: () => string;
   /** Address of the admin port, undefined if it is off. */
   readonly adminUrl: string | undefined;
   /** Restores the global fetch, lets calls in flight finish (at most `graceMs`, default 10 s), ends those that did not, and frees everything. */
-  close(options?: { readonly graceMs?: number }): Promise<void>;
+  readonly close: (options?: { readonly graceMs?: number }) => Promise<void>;
 }
 
 /**

@@ -25,5 +25,9 @@ export interface Resolver {
   readonly name: string;
   /** Does it speak for this service? The first that does is asked. */
   handles(ref: ServiceRef): boolean;
-  watch(ref: ServiceRef, onChange: (resolution: Resolution) => void, tools: { readonly clock: Clock; readonly random: () => number }): Closeable;
+  watch(
+    ref: ServiceRef,
+    onChange: (resolution: Resolution) => void,
+    tools: { readonly clock: Clock; readonly random: () => number },
+  ): Closeable;
 }

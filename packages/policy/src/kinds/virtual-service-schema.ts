@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { defaulted, documented, filled, flag, list, mapOf, optional, required, text } from '../schema/fields.ts';
+import { defaulted, documented, filled, flag, list, mapOf, oneLine, optional, required, text } from '../schema/fields.ts';
 import {
   duration,
   exportTarget,
@@ -18,8 +18,8 @@ import { retries } from './parts/retries.ts';
 import { destination } from './parts/selector.ts';
 
 const headerOperations = v.object({
-  set: mapOf(v.string(), 'Headers to overwrite.', { honoured: 'HGW' }),
-  add: mapOf(v.string(), 'Headers to append.', { honoured: 'HGW' }),
+  set: mapOf(oneLine, 'Headers to overwrite.', { honoured: 'HGW' }),
+  add: mapOf(oneLine, 'Headers to append.', { honoured: 'HGW' }),
   remove: list(v.string(), 'Headers to remove.', { honoured: 'HGW' }),
 });
 
@@ -156,7 +156,7 @@ const httpRoute = v.object({
       uriRegexRewrite: optional(
         v.object({
           match: required(regex, 'RE2 expression; every occurrence is replaced.', { honoured: 'HGW' }),
-          rewrite: required(v.string(), 'Replacement; \\1 is the first group.', { honoured: 'HGW' }),
+          rewrite: required(oneLine, 'Replacement; \\1 is the first group.', { honoured: 'HGW' }),
         }),
         'Replaces parts of the path. Excludes uri.',
         { honoured: 'HGW' },

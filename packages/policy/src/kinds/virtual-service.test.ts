@@ -22,6 +22,10 @@ const rows: readonly Row[] = [
   ['exportTo twice', { hosts: ['reviews'], exportTo: ['a', 'a'], http: [{ route }] }, 'spec.exportTo[1]', /twice/],
   ['exportTo of no namespace', { hosts: ['reviews'], exportTo: ['A b'], http: [{ route }] }, 'spec.exportTo[0]', /not a namespace/],
 
+  ['a header value of two lines', http({ headers: { request: { set: { 'x-a': 'one\r\nx-b: two' } } } }), 'spec.http[0].headers.request.set.x-a', /line break/],
+  ['an authority of two lines', http({ rewrite: { authority: 'a\nb' } }), 'spec.http[0].rewrite.authority', /line break/],
+  ['a redirect to two lines', { hosts: ['reviews'], http: [{ redirect: { uri: '/a\r\nset-cookie: b' } }] }, 'spec.http[0].redirect.uri', /line break/],
+
   ['a delegate with gateways', { gateways: ['door'], http: [{ route }] }, 'spec.gateways', /delegate/],
   ['a delegate with tls', { http: [{ route }], tls: [{ match: [{ sniHosts: ['a.b'] }], route }] }, 'spec.tls', /delegate/],
   ['a delegate that delegates', { http: [{ delegate: { name: 'x' } }] }, 'spec.http[0].delegate', /further/],

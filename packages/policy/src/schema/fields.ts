@@ -46,11 +46,6 @@ export const mapOf = <S extends Schema>(value: S, meaning: string, facts?: Facts
 /** A boolean that is false unless said otherwise. */
 export const flag = (meaning: string, facts?: Facts) => v.optional(documented(v.boolean(), meaning, facts), false);
 
-/** An optional text where '' means the same as nothing, as in protobuf. */
-export const text = (meaning: string, facts?: Facts) => optional(v.pipe(v.string(), v.transform(emptyIsNothing)), meaning, facts);
-
-const emptyIsNothing = (value: string): string | undefined => (value === '' ? undefined : value);
-
 /** Rules out one value with a message; `reason` returns undefined if all is well. First line the fault, the rest the remedy. */
 export const must = <Value>(reason: (value: Value) => string | undefined) =>
   v.rawCheck<Value>(({ dataset, addIssue }) => {
@@ -58,3 +53,22 @@ export const must = <Value>(reason: (value: Value) => string | undefined) =>
     const message = reason(dataset.value);
     if (message !== undefined) addIssue({ message });
   });
+
+/** Text that may end up in a header or a request line: a line break there would begin another one (RFC 9110, 5.5). */
+export const oneLine = v.pipe(
+  v.string(),
+  must<string>((value) => (hasControl(value) ? 'contains a line break or another control character\nwrite it on one line' : undefined)),
+);
+
+function hasControl(value: string): boolean {
+  for (let at = 0; at < value.length; at += 1) {
+    const code = value.charCodeAt(at);
+    if ((code < 32 && code !== 9) || code === 127) return true;
+  }
+  return false;
+}
+
+/** An optional text where '' means the same as nothing, as in protobuf. */
+export const text = (meaning: string, facts?: Facts) => optional(v.pipe(oneLine, v.transform(emptyIsNothing)), meaning, facts);
+
+const emptyIsNothing = (value: string): string | undefined => (value === '' ? undefined : value);

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { defaulted, documented, filled, flag, list, must, optional, required, text } from '../../schema/fields.ts';
+import { defaulted, documented, filled, flag, list, must, oneLine, optional, required, text } from '../../schema/fields.ts';
 import { clip, gepDuration, isHttpToken, isWildcardHost, oneOf, port, whole } from '../../schema/scalars.ts';
 import type { Partly, Path, Report } from '../kind.ts';
 
@@ -63,7 +63,7 @@ const headerValue = v.object({
     ),
     'Name of the header.',
   ),
-  value: required(v.pipe(v.string(), v.minLength(1, 'is empty'), v.maxLength(4096, 'is longer than 4096 characters')), 'Its value.'),
+  value: required(v.pipe(oneLine, v.minLength(1, 'is empty'), v.maxLength(4096, 'is longer than 4096 characters')), 'Its value.'),
 });
 
 const headerModifier = v.object({
@@ -74,8 +74,8 @@ const headerModifier = v.object({
 
 const pathModifier = v.object({
   type: required(oneOf('ReplaceFullPath', 'ReplacePrefixMatch'), 'What is replaced.', { honoured: 'H' }),
-  replaceFullPath: optional(v.string(), 'The new path.', { honoured: 'H' }),
-  replacePrefixMatch: optional(v.string(), 'What replaces the matched prefix, whole segments.', { honoured: 'H' }),
+  replaceFullPath: optional(oneLine, 'The new path.', { honoured: 'H' }),
+  replacePrefixMatch: optional(oneLine, 'What replaces the matched prefix, whole segments.', { honoured: 'H' }),
 });
 
 const extensionRef = v.object({
