@@ -169,10 +169,10 @@ describe('retries on the wire', () => {
 
   it('hand over the last bad answer whole, flagged, when they are used up', async () => {
     const bad = await server(say('x'.repeat(200_000), 503));
-    const { request: light, metrics } = await mesh(policy([bad.port], '{ attempts: 2, retryOn: "5xx", backoff: 1ms }'));
-    const response = await light(URL_OF());
+    const shop = await mesh(policy([bad.port], '{ attempts: 2, retryOn: "5xx", backoff: 1ms }'));
+    const response = await shop.request(URL_OF());
     expect([response.status, response.body.length, bad.seen.length]).toEqual([503, 200_000, 3]);
-    expect(metrics()).toMatch(/istio_requests_total\{[^}]*response_code="503"[^}]*response_flags="URX"[^}]*\} 1/);
+    expect(shop.metrics()).toMatch(/istio_requests_total\{[^}]*response_code="503"[^}]*response_flags="URX"[^}]*\} 1/);
   });
 
   it('send a string, a buffer, a FormData and a short stream again, each whole', async () => {

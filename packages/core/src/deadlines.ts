@@ -17,7 +17,7 @@ const INITIAL = 1024;
  */
 export class Deadlines {
   readonly #clock: Clock;
-  #items: (Expiring | undefined)[] = new Array<Expiring | undefined>(INITIAL).fill(undefined);
+  #items: (Expiring | undefined)[] = Array.from({ length: INITIAL });
   #at = new Float64Array(INITIAL);
   #free: number[] = Array.from({ length: INITIAL }, (_, index) => INITIAL - 1 - index);
   #timer: Timer | undefined;
