@@ -1,4 +1,4 @@
-/** Time, given. The only file of core that reads the real clock. */
+/** Time, given. The only file of core that reads the real clock and draws real chance. */
 export interface Clock {
   /** Monotonic milliseconds with fractions: for durations, deadlines, ejections. */
   now(): number;
@@ -30,3 +30,6 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(timer) };
   },
 };
+
+/** Chance as the process has it; uniform in [0, 1). */
+export const systemRandom: () => number = Math.random;

@@ -1,6 +1,6 @@
 import type { Model, Settings, Workload } from '@inmesh/policy';
 import type { Call, Exchange, LocalAnswer, Reply, Transport } from './call.ts';
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, systemClock, systemRandom } from './clock.ts';
 import { compile, type Compiler } from './compile.ts';
 import { Deadlines } from './deadlines.ts';
 import { MeshError, printFlags } from './errors.ts';
@@ -17,7 +17,7 @@ export interface MeshOptions {
   readonly resolvers?: readonly Resolver[];
   readonly observer?: Observer;
   readonly clock?: Clock;
-  /** Uniform in [0, 1). Default Math.random. */
+  /** Uniform in [0, 1). Default: the process's own. */
   readonly random?: () => number;
   /** How a refusal by the mesh reaches the caller: as an ordinary answer (default, as behind a sidecar) or as a thrown MeshError. */
   readonly localReplies?: 'answer' | 'throw';
@@ -66,7 +66,7 @@ export class Mesh {
     const clock = options.clock ?? systemClock;
     const compiler: Compiler = {
       clock,
-      random: options.random ?? Math.random,
+      random: options.random ?? systemRandom,
       observer: options.observer ?? silentObserver,
       deadlines: new Deadlines(clock),
       hash: await loadHash(),

@@ -1,4 +1,4 @@
-import type { Workload } from '@inmesh/policy';
+import { parseLocality, type Workload } from '@inmesh/policy';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
@@ -39,12 +39,6 @@ export function detectWorkload(env: Env = process.env, read: (path: string) => s
     serviceAccount: env['INMESH_SERVICE_ACCOUNT'] ?? env['SERVICE_ACCOUNT'],
     node: env['ISTIO_META_NODE_NAME'] ?? env['NODE_NAME'],
   });
-}
-
-/** `region/zone/subzone`, later parts optional. */
-function parseLocality(text: string): Workload['locality'] {
-  const [region = '', zone = '', subzone = ''] = text.split('/');
-  return { region, zone, subzone };
 }
 
 /** Deployments name their pods `workload-<replica set hash>-<pod hash>`. */

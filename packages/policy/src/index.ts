@@ -5,6 +5,6 @@ export { parse } from './parse/index.ts';
 export { CODES, type ProblemCode } from './parse/codes.ts';
 export * from './kinds/index.ts';
 export { resolve } from './resolve/resolve.ts';
-export { defaultWorkload, workload } from './resolve/workload.ts';
+export { defaultWorkload, parseLocality, workload } from './resolve/workload.ts';
 export { jsonSchema, jsonSchemaOf } from './json-schema.ts';
 export { reference, type FieldReference, type KindReference } from './reference.ts';

@@ -309,7 +309,7 @@ export type LoadBalancer =
   | { readonly kind: 'maglev'; readonly tableSize: number };
 
 /**
- * How endpoints are ranked by place (traffic.md: Istio's loadbalancer.go).
+ * How endpoints are ranked by place (Istio's loadbalancer.go).
  * failover: priority by locality and/or labels; distribute: weights by locality, unmatched localities get nothing.
  */
 export type LocalityPolicy =
