@@ -1,6 +1,7 @@
 import type { HeaderOp } from '@inmesh/policy';
 import type { Endpoint } from './endpoint/endpoint.ts';
 import type { Life } from './life.ts';
+import type { Peer } from './peer.ts';
 import type { Placement } from './placement.ts';
 
 /** What was asked, in words every protocol shares. Read-only: rewriting happens in Edits. */
@@ -25,6 +26,8 @@ export interface Call {
   readonly replayable: boolean;
   /** Address of the one on whose behalf we call (consistent hash useSourceIp); undefined if unknown. */
   readonly sourceIp: string | undefined;
+  /** Inbound calls: who calls. */
+  readonly peer?: Peer;
 }
 
 /** What the chosen route changes on the way; applied by the transport in one pass. Compiled once per destination. */
@@ -86,8 +89,9 @@ export interface Transport<T> {
   /**
    * One attempt. Resolves at the response's headers, rejects with a MeshError of origin upstream. Reports what it sees
    * to `placement`: `responded` at the headers, then `ended` exactly once, when the attempt holds nothing more.
+   * Inbound the attempt is your handler, and there is no placement.
    */
-  attempt(exchange: Exchange, placement: Placement): Promise<Reply<T>>;
+  attempt(exchange: Exchange, placement: Placement | undefined): Promise<Reply<T>>;
   answer(exchange: Exchange, local: LocalAnswer): Reply<T>;
   /** A copy of the call whose answer nobody reads; undefined if the body cannot be sent twice. Its transport ends its life when an answer is through. */
   shadow?(exchange: Exchange): { readonly exchange: Exchange; readonly transport: Transport<unknown> } | undefined;

@@ -1,4 +1,15 @@
-import type { Destination, HeaderMatch, Model, PathMatch, Route, RouteAction, Service, Settings, VirtualHost } from '@inmesh/policy';
+import {
+  type Destination,
+  type HeaderMatch,
+  type Model,
+  OPEN_INBOUND,
+  type PathMatch,
+  type Route,
+  type RouteAction,
+  type Service,
+  type Settings,
+  type VirtualHost,
+} from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
 import { explain, explainPolicy } from './explain.ts';
 import type { Explanation, ExplainRequest } from './explanation.ts';
@@ -84,6 +95,7 @@ function model({
 }: World = {}): Model {
   return {
     workload: testWorkload(),
+    inbound: OPEN_INBOUND,
     settings: { ...settings, ...changes },
     services: [known],
     hosts: [{ name: `${HOST}:80`, domains: ['reviews', HOST], port: 80, service: HOST, routes, why, ...host }],

@@ -1,4 +1,8 @@
 export { type Call, type Edits, type Exchange, type LocalAnswer, NO_EDITS, type Reply, type Transport } from './call.ts';
+export type { AuditRecord, AuditSink } from './ports/audit.ts';
+export type { CertificateSource, Identity, IdentityState, PeerVerifier, VerifiedPeer } from './ports/certificates.ts';
+export type { TokenOutcome, TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
+export type { Claims, Connection, Peer, Principal } from './peer.ts';
 export { type Clock, systemClock, type Timer } from './clock.ts';
 export type { Expiring } from './deadlines.ts';
 export type { Endpoint } from './endpoint/endpoint.ts';

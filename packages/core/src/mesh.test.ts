@@ -1,4 +1,4 @@
-import type { ClusterPolicy, Destination, Model, Route, VirtualHost } from '@inmesh/policy';
+import { type ClusterPolicy, type Destination, type Model, OPEN_INBOUND, type Route, type VirtualHost } from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
 import type { Exchange } from './call.ts';
 import { NO_EDITS } from './call.ts';
@@ -51,6 +51,7 @@ function model({ hosts = ['10.0.0.1', '10.0.0.2'], policy = {}, routes = [route(
   const host: VirtualHost = { name: `${HOST}:80`, domains: ['reviews', HOST], port: 80, service: HOST, routes, why: [] };
   return {
     workload: testWorkload(),
+    inbound: OPEN_INBOUND,
     settings: {
       rootNamespace: 'istio-system',
       domain: 'cluster.local',

@@ -1,9 +1,11 @@
 export type * from './model.ts';
+export type * from './inbound.ts';
 export type * from './document.ts';
 export type * from './problem.ts';
 export { parse } from './parse/index.ts';
 export { CODES, type ProblemCode } from './parse/codes.ts';
 export * from './kinds/index.ts';
+export { OPEN as OPEN_INBOUND } from './resolve/inbound.ts';
 export { resolve } from './resolve/resolve.ts';
 export { defaultWorkload, parseLocality, workload } from './resolve/workload.ts';
 export { jsonSchema, jsonSchemaOf } from './json-schema.ts';

@@ -6,6 +6,11 @@
  * Units: durations are milliseconds (`…Ms`), shares are percent 0–100 unless a field says otherwise.
  */
 
+import type { InboundModel } from './inbound.ts';
+import type { RouteMatch } from './route-match.ts';
+
+export type * from './route-match.ts';
+
 /** Who asks: the workload this process is. Static conditions (sourceLabels, Sidecar, exportTo, locality) are decided for it. */
 export interface Workload {
   readonly name: string;
@@ -36,6 +41,8 @@ export interface Model {
   readonly hosts: readonly VirtualHost[];
   /** Every destination × subset × port that a route can reach. Sorted by name. */
   readonly clusters: readonly ClusterPolicy[];
+  /** What this workload demands of its callers. */
+  readonly inbound: InboundModel;
 }
 
 /** Mesh-wide settings (MeshConfig of Istio, plus what only a mesh in the process has). */
@@ -90,6 +97,10 @@ export interface EndpointSpec {
   /** Relative load-balancing weight ≥ 1. */
   readonly weight: number;
   readonly serviceAccount: string;
+  /** It takes mutual TLS: label security.istio.io/tlsMode, or for members of a ServiceEntry a service account; no PeerAuthentication turns it off. */
+  readonly mtls: boolean;
+  /** Workload ports for which a PeerAuthentication turns it off. */
+  readonly plaintextPorts: readonly number[];
   /** Name of the workload behind it, '' if unknown. */
   readonly workload: string;
   readonly namespace: string;
@@ -133,39 +144,6 @@ export interface Route {
   readonly responseHeaders: readonly HeaderOp[];
   /** Key sources of a consistent-hash destination, combined in order as rotl(h,1) XOR next. */
   readonly hash: readonly HashKey[];
-}
-
-/** All conditions must hold. Static ones (gateways, sourceLabels, port) were decided by resolve. */
-export interface RouteMatch {
-  readonly path: PathMatch | null;
-  readonly method: StringMatch | null;
-  readonly scheme: StringMatch | null;
-  readonly authority: StringMatch | null;
-  readonly headers: readonly HeaderMatch[];
-  /** First occurrence counts, compared without URL-decoding. */
-  readonly query: readonly HeaderMatch[];
-}
-
-export type PathMatch =
-  | { readonly kind: 'exact'; readonly value: string; readonly ignoreCase: boolean }
-  | { readonly kind: 'prefix'; readonly value: string; readonly ignoreCase: boolean }
-  /** Gateway API PathPrefix: whole segments; value has no trailing slash ('' matches all). */
-  | { readonly kind: 'segments'; readonly value: string; readonly ignoreCase: boolean }
-  | { readonly kind: 'regex'; readonly value: string };
-
-/** regex is RE2 over the whole value. `present` asks only that a value exists. */
-export type StringMatch =
-  | { readonly kind: 'exact'; readonly value: string }
-  | { readonly kind: 'prefix'; readonly value: string }
-  | { readonly kind: 'regex'; readonly value: string }
-  | { readonly kind: 'present' };
-
-/** name is lower-case for headers; pseudo headers (`:method`, `:path`, `:authority`, `:scheme`) are allowed. */
-export interface HeaderMatch {
-  readonly name: string;
-  readonly match: StringMatch;
-  /** withoutHeaders: the condition is negated, and a missing value counts as '' (unless match is `present`). */
-  readonly invert: boolean;
 }
 
 export type RouteAction =

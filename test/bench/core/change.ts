@@ -37,6 +37,7 @@ export function endpointOf(index: number): Endpoint {
     network: '',
     weight: 1,
     serviceAccount: 'echo',
+    mtls: false,
     workload: 'echo',
     namespace: 'default',
     node: `node-${index % 200}`,

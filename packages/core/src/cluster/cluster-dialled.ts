@@ -58,6 +58,7 @@ export class Dialled implements Picker {
         network: '',
         weight: 1,
         serviceAccount: '',
+        mtls: false,
         workload: '',
         namespace: '',
         node: '',

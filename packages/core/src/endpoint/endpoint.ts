@@ -13,6 +13,8 @@ export interface Endpoint {
   readonly network: string;
   readonly weight: number;
   readonly serviceAccount: string;
+  /** It takes mutual TLS on this port: what a policy of no opinion (`auto`) goes by. */
+  readonly mtls: boolean;
   readonly workload: string;
   readonly namespace: string;
   readonly node: string;

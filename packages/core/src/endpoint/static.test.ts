@@ -32,7 +32,7 @@ test('keeps what the document says of a member, and leaves out those that do not
     ],
   });
   expect(staticEndpoints(service, 80)).toEqual([
-    { address: '10.0.0.1:8080', host: '10.0.0.1', port: 8080, labels: { version: 'v1' }, locality, network: '', weight: 7, serviceAccount: '', workload: '', namespace: '', node: '', health: 'draining' },
+    { address: '10.0.0.1:8080', host: '10.0.0.1', port: 8080, labels: { version: 'v1' }, locality, network: '', weight: 7, serviceAccount: '', mtls: false, workload: '', namespace: '', node: '', health: 'draining' },
   ]); // prettier-ignore
 });
 

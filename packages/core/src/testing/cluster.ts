@@ -26,6 +26,8 @@ export function testSpec(host: string, fields: Partial<EndpointSpec> = {}): Endp
     network: '',
     weight: 1,
     serviceAccount: '',
+    mtls: false,
+    plaintextPorts: [],
     workload: '',
     namespace: '',
     node: '',

@@ -84,6 +84,7 @@ export function testEndpoint(address: string, { locality = '', ...fields }: Test
     network: '',
     weight: 1,
     serviceAccount: '',
+    mtls: false,
     workload: '',
     namespace: '',
     node: '',

@@ -127,6 +127,7 @@ function toEndpoint({ spec, port }: Member, host: string): Endpoint {
     network: spec?.network ?? '',
     weight: spec?.weight ?? 1,
     serviceAccount: spec?.serviceAccount ?? '',
+    mtls: spec !== undefined && spec.mtls && !spec.plaintextPorts.includes(port),
     workload: spec?.workload ?? '',
     namespace: spec?.namespace ?? '',
     node: spec?.node ?? '',

@@ -62,6 +62,8 @@ describe('a Service of Kubernetes', () => {
           network: '',
           weight: 1,
           serviceAccount: 'sa-a',
+          mtls: false,
+          plaintextPorts: [],
           workload: 'a-v1',
           namespace: 'default',
           node: 'n1',

@@ -4,6 +4,7 @@ import { backendTlsOf } from './backend-tls.ts';
 import { clustersOf } from './clusters.ts';
 import { rulesOf } from './destination-rule.ts';
 import { gatewayRoutesOf } from './gateway-api.ts';
+import { OPEN } from './inbound.ts';
 import { meshOf, settingsOf } from './mesh-config.ts';
 import { compareText } from './order.ts';
 import { registryOf } from './registry.ts';
@@ -41,5 +42,6 @@ export function resolve(document: Document, workload: Workload): Model {
     services: [...services].sort((a, b) => compareText(a.host, b.host)),
     hosts,
     clusters: clusters.all(),
+    inbound: OPEN,
   };
 }
