@@ -20,7 +20,7 @@ const CORE_FLOORS: readonly (readonly RegExp[])[] = [
   [/^(handler|kind|verdict)\.ts$/],
   [/^filters\//, /^balancers\//],
   [/^cluster\//, /^route\//, /^(stack|kinds)\.ts$/],
-  [/^(snapshot|compile|explain|explanation)\.ts$/, /^explain\//],
+  [/^(routed|inbound-table|snapshot|compile|compile-inbound|explain|explanation)\.ts$/, /^explain\//],
   [/^(mesh|index)\.ts$/],
   [/^testing\//],
 ];

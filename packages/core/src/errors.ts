@@ -88,6 +88,13 @@ export interface MeshErrorOptions {
   /** Overrides of the table's answer, for refusals whose status the policy names. */
   readonly status?: number;
   readonly grpc?: number;
+  /** What the caller is told, where that is not the message: a stranger need not learn which rule refused him. */
+  readonly answer?: ToldCaller;
+}
+
+export interface ToldCaller {
+  readonly body: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
 const brand = Symbol.for('inmesh.MeshError.v1');
@@ -99,6 +106,7 @@ export class MeshError extends Error {
   readonly phase: Phase;
   readonly status: number;
   readonly grpcStatus: number;
+  readonly answer: ToldCaller | undefined;
 
   constructor(code: Code, message: string, options: MeshErrorOptions = {}) {
     // Refusals are ordinary outcomes on the call path; a stack trace would cost more than the call.
@@ -111,6 +119,7 @@ export class MeshError extends Error {
     this.phase = options.phase ?? (row.origin === 'local' ? 'unsent' : 'unanswered');
     this.status = options.status ?? row.status;
     this.grpcStatus = options.grpc ?? row.grpc;
+    this.answer = options.answer;
     Object.defineProperty(this, brand, { value: true });
   }
 

@@ -26,5 +26,5 @@ export type { Placement, Wire } from './placement.ts';
 export type { Closeable, Resolution, Resolver, ServiceRef } from './ports/resolver.ts';
 export { normalizeTarget, type PathNormalization, type Target } from './inbound/normalize.ts';
 export { Mesh, type MeshOptions, type MeshStatus } from './mesh.ts';
-export type { Routed } from './snapshot.ts';
+export type { Routed } from './routed.ts';
 export type { ClusterView, EndpointView } from './cluster/cluster.ts';
