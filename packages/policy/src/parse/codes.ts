@@ -3,7 +3,7 @@ export const CODES = {
   IST0002: 'Deprecated: a field or value that Istio or the Gateway API deprecated.',
   IST0101: 'Referenced resource not found: a host, subset, delegate or object that nothing here declares.',
   IST0106: 'Schema validation error: a value that cannot be, or values that exclude each other.',
-  IST0107: 'Misplaced annotation: an annotation of inmesh.dev on a kind it has no meaning for.',
+  IST0107: 'Misplaced annotation: an annotation of inmesh.dev, or istio.io/dry-run, on a kind it has no meaning for.',
   IST0108: 'Unknown annotation: an annotation of inmesh.dev that is not known.',
   IST0109: 'Conflicting VirtualService hosts: several VirtualServices govern one host; the oldest wins entirely.',
   IST0110: 'Conflicting Sidecar workload selectors: two Sidecars select one workload.',
