@@ -10,7 +10,7 @@ import {
 import type { Check, Partly, Path, Report } from './kind.ts';
 import { checkAttachment } from './parts/attachment.ts';
 import { parseConditionKey } from './parts/condition-key.ts';
-import { valueFault } from './parts/policy-value.ts';
+import { isTemplate, valueFault } from './parts/policy-value.ts';
 
 /** What Istio's validation of an AuthorizationPolicy refuses (pkg/config/validation, pkg/config/security), and the rules of its CRD. */
 
@@ -101,6 +101,12 @@ function checkValues(list: readonly (string | undefined)[], attribute: Attribute
     if (value === undefined) continue;
     const fault = valueFault(attribute, value);
     if (fault !== undefined) report.error([...at, index], fault);
+    else if (literalStar(attribute, value))
+      report.warning(
+        [...at, index],
+        `a * in the middle of "${clip(value)}" is just that character`,
+        'a wildcard stands at the beginning or the end',
+      );
     else if (attribute === 'source.principal' && /^\w+:\/\//.test(value))
       report.warning(
         [...at, index],
@@ -109,6 +115,12 @@ function checkValues(list: readonly (string | undefined)[], attribute: Attribute
       );
   }
 }
+
+/** Attributes whose wildcards stand elsewhere, or nowhere. */
+const OTHER_FORMS: ReadonlySet<Attribute['name']> = new Set(['source.namespace', 'experimental.envoy.filters']);
+
+const literalStar = (attribute: Attribute['name'], value: string): boolean =>
+  !OTHER_FORMS.has(attribute) && !isTemplate(value) && value.length > 1 && value.replace(/^\*|\*$/, '').includes('*');
 
 /** CUSTOM is decided before tokens are read, and Istio keeps it from identities too. */
 const afterCustom = (attribute: Attribute['name']): boolean =>

@@ -10,6 +10,7 @@ export const CODES = {
   IST0111: 'Multiple Sidecars without workload selectors in one namespace.',
   IST0118: 'Port name is not under the naming convention, so its protocol is unknown.',
   IST0125: 'Invalid annotation: an annotation whose value has no meaning.',
+  IST0127: 'No workload matches: a selector whose labels no pod or WorkloadEntry of the document carries.',
   IST0128: 'No server certificate verification for a destination.',
   IST0129: 'No server certificate verification for a port of a destination.',
   IST0130: 'VirtualService rule that no call can reach.',
@@ -35,6 +36,15 @@ export const CODES = {
   INM0303: 'A resource that does not govern callers in the mesh.',
   INM0304: 'Failover without outlier detection.',
   INM0305: 'Several DestinationRules for one host, of which only a part holds.',
+  INM0401: 'ALLOW that lets callers in who have no identity: it only says who must not call.',
+  INM0402: 'A host without a port in an AuthorizationPolicy, which is not the same host with one.',
+  INM0403: 'Paths in an AuthorizationPolicy that are compared as callers wrote them.',
+  INM0404: 'GET in an AuthorizationPolicy without HEAD, which tells much the same.',
+  INM0405: 'Dry-run ALLOW policies alone: every call is allowed.',
+  INM0406: 'A rule about tokens for workloads whose tokens no RequestAuthentication checks.',
+  INM0407: 'A CUSTOM policy whose provider cannot be asked: calls it matches are refused.',
+  INM0408: 'A DestinationRule and a PeerAuthentication that contradict each other about mutual TLS.',
+  INM0409: 'A port of a service where a port of the workload is meant.',
 } as const;
 
 export type ProblemCode = keyof typeof CODES;

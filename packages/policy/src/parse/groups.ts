@@ -6,6 +6,7 @@ export type Standing =
   | { readonly is: 'ours'; readonly kind: Kind }
   | { readonly is: 'version'; readonly kind: Kind }
   | { readonly is: 'later'; readonly why: string }
+  /** guards: kinds of the group keep callers out, so that none may be lost. */
   | { readonly is: 'unknown'; readonly known: readonly string[]; readonly guards: boolean }
   | { readonly is: 'foreign'; readonly name: string };
 

@@ -2,6 +2,7 @@ import type { InboundModel } from '../inbound.ts';
 import type { MeshConfigSpec } from '../kinds/mesh-config.ts';
 import type { Workload } from '../model.ts';
 import { authorizationFor } from './authorization-policy.ts';
+import { corsFor } from './cors.ts';
 import type { PeerAuthentications } from './peer-authentication.ts';
 import type { Registry } from './registry.ts';
 import { jwtRulesFor } from './request-authentication.ts';
@@ -20,6 +21,6 @@ export const inboundOf = (registry: Registry, workload: Workload, mesh: MeshConf
   mtls: peers.of(workload.namespace, workload.labels),
   jwt: jwtRulesFor(registry.of('RequestAuthentication'), workload, mesh.rootNamespace),
   authorization: authorizationFor(registry.of('AuthorizationPolicy'), workload, mesh),
-  cors: [],
+  cors: corsFor(registry, workload, mesh),
   trustedHops: mesh.defaultConfig.gatewayTopology.numTrustedProxies,
 });
