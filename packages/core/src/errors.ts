@@ -66,6 +66,8 @@ export const ERRORS = {
   RATE_LIMITED: { flag: 'RL', status: 429, grpc: 14, origin: 'local' },
   UNAUTHENTICATED: { flag: null, status: 401, grpc: 16, origin: 'local' },
   PERMISSION_DENIED: { flag: null, status: 403, grpc: 7, origin: 'local' },
+  /** A caller of ours sent what can be read in two ways, or in none. */
+  BAD_REQUEST: { flag: 'DPE', status: 400, grpc: 13, origin: 'local' },
   FAULT_INJECTED: { flag: 'FI', status: 503, grpc: 14, origin: 'local' },
   /** The policy of a route cannot be carried out (all weights zero, no valid backend). */
   ROUTE_INVALID: { flag: null, status: 500, grpc: 14, origin: 'local' },

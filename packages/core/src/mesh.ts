@@ -167,6 +167,11 @@ export class Mesh {
     return transport.answer(exchange, refusal(error, exchange.life.flags));
   }
 
+  /** What a caller of this process is told when it is refused. Inbound a refusal is always an answer: nobody here could catch it. */
+  refusal(error: MeshError, life: Life): LocalAnswer {
+    return refusal(error, life.flags);
+  }
+
   explain(request: ExplainRequest): Explanation {
     return this.#current.explain(request);
   }

@@ -3,3 +3,4 @@ export type { Credentials } from './credentials.ts';
 export { createRequest, type MeshResponse, type Request, type RequestOptions } from './client.ts';
 export { MeshDispatcher, type DispatcherOptions } from './dispatcher.ts';
 export { install, type Installed } from './install.ts';
+export * from './server/index.ts';

@@ -38,7 +38,9 @@ export const authenticate: FilterKind<Authenticate> = {
       // A known token is judged at once; only one that must be looked into is waited for.
       if (!outcomes.some((outcome) => outcome instanceof Promise))
         return proceed(outcomes as TokenOutcome[], tokens, exchange, transport, next);
-      return Promise.all(outcomes).then((settled) => proceed(settled, tokens, exchange, transport, next));
+      return Promise.all(outcomes.map((outcome) => Promise.resolve(outcome))).then((settled) =>
+        proceed(settled, tokens, exchange, transport, next),
+      );
     };
 
     function proceed<T>(
