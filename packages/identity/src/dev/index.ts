@@ -1,0 +1,1 @@
+export { parseSpiffeId } from '../spiffe/id.ts';

@@ -1,0 +1,1 @@
+export { type ParsedSpiffeId, parseSpiffeId, trustDomainProblem } from './spiffe/id.ts';
