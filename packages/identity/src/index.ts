@@ -1,1 +1,3 @@
+export { type MadeIdentity, type Material, toIdentity } from './certificates/identity.ts';
 export { type ParsedSpiffeId, parseSpiffeId, trustDomainProblem } from './spiffe/id.ts';
+export { peerVerifier } from './verify/verifier.ts';
