@@ -139,7 +139,7 @@ export class DevCa {
       this.#state = { signer, next: newRoot(this.trustDomain, this.#clock.wall(), this.#ttlMs), old: undefined };
       step = 'announced';
     }
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of this.#listeners) listener();
     return step;
   }
 

@@ -87,7 +87,13 @@ export function readSmall(element: Element | undefined): number {
 /** In hexadecimal, which names an OID as well as dots do. */
 export const readOid = (element: Element | undefined): string => hexOf(expect(element, Tag.OID).body);
 
-/** Bytes of a bit string that fills them. */
+/** Bytes of a bit string of whole bytes. */
+export function readBytes(element: Element | undefined): Uint8Array {
+  if (expect(element, Tag.BIT_STRING).body[0] !== 0) throw new DerError('a bit string does not fill its bytes');
+  return readBits(element);
+}
+
+/** Flags: the bytes of a bit string. */
 export function readBits(element: Element | undefined): Uint8Array {
   const { body } = expect(element, Tag.BIT_STRING);
   if (body.length === 0 || body[0]! > 7 || (body.length === 1 && body[0] !== 0)) throw new DerError('a bit string is malformed');

@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject, constants, verify as verifySignature } from 'node:crypto';
-import { children, context, DerError, type Element, expect, readBits, readOid, Tag } from './der.ts';
+import { children, context, DerError, type Element, expect, readBytes, readOid, Tag } from './der.ts';
 
 /** How something was signed. Only what is in the table below exists: no MD5, no SHA-1, no DSA. */
 export interface SignatureAlgorithm {
@@ -43,7 +43,7 @@ export function readSignature(algorithm: Element | undefined, value: Element | u
   if (Buffer.compare(outer.whole, expect(inner, Tag.SEQUENCE).whole) !== 0) throw new DerError('it names two signature algorithms');
   const [oid, parameters] = children(outer);
   const name = readOid(oid);
-  return { algorithm: name === RSASSA_PSS ? readPss(parameters) : ALGORITHMS.get(name), value: readBits(value) };
+  return { algorithm: name === RSASSA_PSS ? readPss(parameters) : ALGORITHMS.get(name), value: readBytes(value) };
 }
 
 /** RFC 4055, 3.1: the hash is SHA-1 unless named. */
