@@ -44,11 +44,11 @@ function watched(options: Partial<FileCertificatesOptions> = {}): IdentityState[
   return states;
 }
 
-const identityOf = (state: IdentityState | undefined): Identity => {
+const identityOf = (state?: IdentityState): Identity => {
   if (state?.state !== 'ready') throw new Error(`no identity: ${JSON.stringify(state)}`);
   return state.identity;
 };
-const reasonOf = (state: IdentityState | undefined): string => (state?.state === 'failed' ? state.reason : `not failed: ${state?.state}`);
+const reasonOf = (state?: IdentityState): string => (state?.state === 'failed' ? state.reason : `not failed: ${state?.state}`);
 const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 3000, interval: 10 });
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -72,8 +72,8 @@ function parseChain(pem: string): readonly Certificate[] | string {
   return chain;
 }
 
-/** Why these are no pair: half a rotation, most often. */
-function keyProblem({ der }: Certificate, pem: string): string | undefined {
+/** Why a certificate and a key are no pair: half a rotation, most often. */
+export function keyProblem({ der }: Certificate, pem: string): string | undefined {
   try {
     return new X509Certificate(der).checkPrivateKey(createPrivateKey(pem)) ? undefined : 'the private key is that of another certificate';
   } catch {

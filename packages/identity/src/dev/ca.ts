@@ -2,6 +2,7 @@ import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { type Clock, type Closeable, MeshError, type Principal, systemClock } from '@inmesh/core';
 import { GeneralName } from '@peculiar/asn1-x509';
+import { keyProblem } from '../certificates/identity.ts';
 import { parseSpiffeId, trustDomainProblem } from '../spiffe/id.ts';
 import { type Certificate, parseCertificate } from '../verify/certificate.ts';
 import { pemBlocks, toPem } from '../verify/pem.ts';
@@ -182,9 +183,12 @@ function readRoot({ certificate: pem, privateKey }: DevRoot): { certificate: Cer
   const blocks = pemBlocks(pem, 'CERTIFICATE');
   const parsed = typeof blocks === 'string' || blocks.length !== 1 ? undefined : parseCertificate(blocks[0]!);
   if (parsed?.ok !== true) throw new MeshError('MISUSE', 'the certificate of the development CA cannot be read');
-  const name = /inmesh development CA [0-9a-f]{8}/.exec(parsed.certificate.subject)?.[0];
+  const { certificate } = parsed;
+  const name = /inmesh development CA [0-9a-f]{8}/.exec(certificate.subject)?.[0];
   if (name === undefined) throw new MeshError('MISUSE', 'this is no development CA of inmesh');
-  return { certificate: parsed.certificate, name, key: createPrivateKey(privateKey) };
+  const problem = keyProblem(certificate, privateKey);
+  if (problem !== undefined) throw new MeshError('MISUSE', `the development CA: ${problem}`);
+  return { certificate, name, key: createPrivateKey(privateKey) };
 }
 
 function trustDomainOf({ names }: Certificate): string {

@@ -45,7 +45,7 @@ const message = (account: string, more: object = {}): object => ({
   ...more,
 });
 const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 5000, interval: 5 });
-const identityOf = (state: IdentityState | undefined): Identity => {
+const identityOf = (state?: IdentityState): Identity => {
   if (state?.state !== 'ready') throw new Error(`no identity: ${JSON.stringify(state)}`);
   return state.identity;
 };
