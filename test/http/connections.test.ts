@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { authority } from '../support/certificates.ts';
+import { createDevCa } from '@inmesh/identity/dev';
 import { destinationRule, meshOf, serviceEntry } from '../support/mesh.ts';
 import { rawUpstream, say, upstream } from '../support/upstream.ts';
 
@@ -21,11 +21,14 @@ describe('connections', () => {
   });
 
   it('of a cold TLS pool under a burst do not starve it: every call is answered', { timeout: 30_000 }, async () => {
-    const ca = await authority();
-    const own = await ca.issue({ dns: [HOST] });
-    const vault = await upstream(say('ok'), (listener) => createSecureServer({ cert: own.cert, key: own.key }, listener) as never);
+    const ca = createDevCa();
+    const own = ca.issue({ serviceAccount: 'vault', hosts: [HOST] });
+    const vault = await upstream(
+      say('ok'),
+      (listener) => createSecureServer({ cert: own.certificate, key: own.privateKey }, listener) as never,
+    );
     const folder = mkdtempSync('/tmp/inmesh-cold-');
-    writeFileSync(`${folder}/ca.pem`, ca.cert);
+    writeFileSync(`${folder}/ca.pem`, ca.roots);
     const mesh = await meshOf(
       serviceEntry(HOST, [vault.port]) +
         destinationRule(HOST, `trafficPolicy: { tls: { mode: SIMPLE, caCertificates: ${folder}/ca.pem } }`),
@@ -99,9 +102,12 @@ describe('connections', () => {
   });
 
   it('that come too late for the call they were opened for serve the next', async () => {
-    const ca = await authority();
-    const own = await ca.issue({ dns: [HOST] });
-    const vault = await upstream(say('ok'), (listener) => createSecureServer({ cert: own.cert, key: own.key }, listener) as never);
+    const ca = createDevCa();
+    const own = ca.issue({ serviceAccount: 'vault', hosts: [HOST] });
+    const vault = await upstream(
+      say('ok'),
+      (listener) => createSecureServer({ cert: own.certificate, key: own.privateKey }, listener) as never,
+    );
     let tunnels = 0;
     // A handshake that takes longer than the first call has.
     const slow = createServer((near) => {
@@ -113,7 +119,7 @@ describe('connections', () => {
     });
     await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
     const folder = mkdtempSync('/tmp/inmesh-late-');
-    writeFileSync(`${folder}/ca.pem`, ca.cert);
+    writeFileSync(`${folder}/ca.pem`, ca.roots);
     const mesh = await meshOf(
       serviceEntry(HOST, [(slow.address() as AddressInfo).port]) +
         destinationRule(HOST, `trafficPolicy: { tls: { mode: SIMPLE, caCertificates: ${folder}/ca.pem } }`),
@@ -129,11 +135,14 @@ describe('connections', () => {
   });
 
   it('under one SNI are shared by all names a service is called by', async () => {
-    const ca = await authority();
-    const own = await ca.issue({ dns: ['inner.example.com'] });
-    const vault = await upstream(say('ok'), (listener) => createSecureServer({ cert: own.cert, key: own.key }, listener) as never);
+    const ca = createDevCa();
+    const own = ca.issue({ serviceAccount: 'inner', hosts: ['inner.example.com'] });
+    const vault = await upstream(
+      say('ok'),
+      (listener) => createSecureServer({ cert: own.certificate, key: own.privateKey }, listener) as never,
+    );
     const folder = mkdtempSync('/tmp/inmesh-sni-');
-    writeFileSync(`${folder}/ca.pem`, ca.cert);
+    writeFileSync(`${folder}/ca.pem`, ca.roots);
     const mesh = await meshOf(
       serviceEntry(HOST, [vault.port]) +
         destinationRule(HOST, `trafficPolicy: { tls: { mode: SIMPLE, sni: inner.example.com, caCertificates: ${folder}/ca.pem } }`),

@@ -5,24 +5,23 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls';
+import { createDevCa, type DevSvid } from '@inmesh/identity/dev';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Authority, authority, type Identity } from '../support/certificates.ts';
 import { destinationRule, meshOf, serviceEntry, type TestMesh, virtualService } from '../support/mesh.ts';
 import { type Answer, upstream } from '../support/upstream.ts';
 
 const HOST = 'vault.example.com';
 const left: AsyncDisposable[] = [];
 let folder: string;
-let ca: Authority;
-let server: Identity;
-let client: Identity;
+const ca = createDevCa();
+let server: DevSvid;
+let client: DevSvid;
 
-beforeAll(async () => {
+beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'inmesh-tls-'));
-  ca = await authority();
-  server = await ca.issue({ dns: [HOST], uri: ['spiffe://cluster.local/ns/default/sa/vault'] });
-  client = await ca.issue({ uri: ['spiffe://cluster.local/ns/default/sa/client'] });
-  for (const [name, text] of Object.entries({ 'ca.pem': ca.cert, 'client.pem': client.cert, 'client.key': client.key }))
+  server = ca.issue({ serviceAccount: 'vault', hosts: [HOST] });
+  client = ca.issue({ serviceAccount: 'client' });
+  for (const [name, text] of Object.entries({ 'ca.pem': ca.roots, 'client.pem': client.certificate, 'client.key': client.privateKey }))
     writeFileSync(join(folder, name), text);
 });
 
@@ -34,7 +33,7 @@ afterEach(async () => {
 
 async function secure(answer: Answer, options: ServerOptions = {}) {
   const made = await upstream(answer, (listener) => {
-    const secured = createSecureServer({ cert: server.cert, key: server.key, ...options }, listener);
+    const secured = createSecureServer({ cert: server.certificate, key: server.privateKey, ...options }, listener);
     // Every call gets a connection of its own: what is tested is the handshake.
     secured.maxRequestsPerSocket = 1;
     return secured as never;
@@ -94,7 +93,7 @@ describe('TLS to the upstream', () => {
     const vault = await secure(tell);
     writeFileSync(join(folder, 'empty.pem'), '');
     const before = getCACertificates('default');
-    setDefaultCACertificates([ca.cert]);
+    setDefaultCACertificates([ca.roots]);
     try {
       const open = await mesh(serviceEntry(HOST, [vault.port]) + tls('mode: SIMPLE'));
       expect((await open.request(`http://${HOST}/`)).status).toBe(200);
@@ -107,8 +106,8 @@ describe('TLS to the upstream', () => {
   });
 
   it('SIMPLE: an address is verified as such', async () => {
-    const own = await ca.issue({ ip: ['127.0.0.1'] });
-    const byAddress = await secure(tell, { cert: own.cert, key: own.key });
+    const own = ca.issue({ serviceAccount: 'vault', hosts: ['127.0.0.1'] });
+    const byAddress = await secure(tell, { cert: own.certificate, key: own.privateKey });
     const byName = await secure(tell);
     const statusOf = async (port: number): Promise<number> => {
       const { request } = await mesh(
@@ -130,15 +129,15 @@ describe('TLS to the upstream', () => {
   });
 
   it('MUTUAL: shows the client certificate, and follows a renewal with new connections', async () => {
-    const vault = await secure(tell, { ca: ca.cert, requestCert: true, rejectUnauthorized: true });
+    const vault = await secure(tell, { ca: ca.roots, requestCert: true, rejectUnauthorized: true });
     const { request } = await mesh(
       serviceEntry(HOST, [vault.port]) +
         tls(`mode: MUTUAL, clientCertificate: ${folder}/client.pem, privateKey: ${folder}/client.key, caCertificates: ${folder}/ca.pem`),
     );
     expect((await request(`http://${HOST}/`)).json()).toMatchObject({ peer: 'URI:spiffe://cluster.local/ns/default/sa/client' });
-    const renewed = await ca.issue({ uri: ['spiffe://cluster.local/ns/default/sa/renewed'] });
-    writeFileSync(join(folder, 'client.key'), renewed.key);
-    writeFileSync(join(folder, 'client.pem'), renewed.cert);
+    const renewed = ca.issue({ serviceAccount: 'renewed' });
+    writeFileSync(join(folder, 'client.key'), renewed.privateKey);
+    writeFileSync(join(folder, 'client.pem'), renewed.certificate);
     await expect
       .poll(async () => (await request(`http://${HOST}/`)).json())
       .toMatchObject({ peer: 'URI:spiffe://cluster.local/ns/default/sa/renewed' });
@@ -180,7 +179,7 @@ describe('HTTP/2 to the upstream', () => {
 
   it('over TLS by ALPN', async () => {
     const versions: string[] = [];
-    const http2 = createSecureHttp2Server({ cert: server.cert, key: server.key }, (request, response) => {
+    const http2 = createSecureHttp2Server({ cert: server.certificate, key: server.privateKey }, (request, response) => {
       versions.push(request.httpVersion);
       response.end('two');
     });

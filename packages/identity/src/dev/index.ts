@@ -1,0 +1,12 @@
+export {
+  createDevCa,
+  DevCa,
+  type DevCaOptions,
+  type DevCaState,
+  type DevRoot,
+  type DevSvid,
+  type DevSvidRequest,
+  type RotationStep,
+} from './ca.ts';
+export { loadDevCa, saveDevCa } from './folder.ts';
+export { devCertificates, type DevCertificatesOptions } from './source.ts';

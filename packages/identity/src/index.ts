@@ -1,0 +1,5 @@
+export { type CertificateFiles, fileCertificates, type FileCertificatesOptions, findCertificates } from './certificates/files.ts';
+export { type MadeIdentity, type Material, toIdentity } from './certificates/identity.ts';
+export { workloadApi, type WorkloadApiOptions } from './certificates/workload-api/source.ts';
+export { type ParsedSpiffeId, parseSpiffeId, trustDomainProblem } from './spiffe/id.ts';
+export { peerVerifier } from './verify/verifier.ts';
