@@ -51,6 +51,8 @@ export type MeshEvent =
   | { readonly type: 'policy.applied'; readonly version: string; readonly ms: number }
   | { readonly type: 'policy.rejected'; readonly version: string; readonly reason: string }
   | { readonly type: 'policy.source'; readonly state: 'ok' | 'failing'; readonly reason: string }
+  | { readonly type: 'identity.changed'; readonly principal: string; readonly expiresAt: number }
+  | { readonly type: 'identity.failed'; readonly reason: string }
   | { readonly type: 'endpoints.changed'; readonly cluster: string; readonly total: number }
   | { readonly type: 'endpoints.failed'; readonly cluster: string; readonly reason: string }
   | { readonly type: 'endpoint.ejected'; readonly cluster: string; readonly address: string; readonly reason: string; readonly ms: number }

@@ -87,10 +87,15 @@ export class Doorkeeper {
     };
     secured.once('error', failed);
     secured.once('close', failed);
+    // Before the handshake is done Node tells of failures here, and of a caller who leaves only on the socket below.
+    secured.once('_tlsError', failed);
+    socket.once('close', failed);
     secured.once('secure', () => {
       timer.cancel();
       secured.off('error', failed);
       secured.off('close', failed);
+      secured.off('_tlsError', failed);
+      socket.off('close', failed);
       secured.disableRenegotiation();
       const chain = chainOf(secured.getPeerCertificate(true));
       if (chain.length === 0) {
