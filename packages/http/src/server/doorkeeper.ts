@@ -55,12 +55,11 @@ export class Doorkeeper {
       timer.cancel();
       socket.destroy();
     };
-    socket.once('error', gone);
-    socket.once('close', gone);
+    const ways = ['error', 'close', 'end'];
+    for (const way of ways) socket.once(way, gone);
     socket.once('readable', () => {
       timer.cancel();
-      socket.off('error', gone);
-      socket.off('close', gone);
+      for (const way of ways) socket.off(way, gone);
       const first = socket.read(1) as Buffer | null;
       if (first === null) return void socket.destroy();
       socket.unshift(first);
@@ -85,17 +84,12 @@ export class Doorkeeper {
       timer.cancel();
       secured.destroy();
     };
-    secured.once('error', failed);
-    secured.once('close', failed);
-    // Before the handshake is done Node tells of failures here, and of a caller who leaves only on the socket below.
-    secured.once('_tlsError', failed);
-    socket.once('close', failed);
+    // A caller who leaves half-way only ends (http servers keep half-open sockets), and failures of a handshake have an event of their own.
+    const ways = ['error', 'close', 'end', '_tlsError'];
+    for (const way of ways) secured.once(way, failed);
     secured.once('secure', () => {
       timer.cancel();
-      secured.off('error', failed);
-      secured.off('close', failed);
-      secured.off('_tlsError', failed);
-      socket.off('close', failed);
+      for (const way of ways) secured.off(way, failed);
       secured.disableRenegotiation();
       const chain = chainOf(secured.getPeerCertificate(true));
       if (chain.length === 0) {
