@@ -278,7 +278,63 @@ const sidecar = some({
   outboundTrafficPolicy: fc.record({ mode: pick('ALLOW_ANY', 'REGISTRY_ONLY') }),
 });
 
+const selector = fc.record({ matchLabels: labels });
+const mtls = fc.record({ mode: pick('UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT') });
+const peerAuthentication = fc.oneof(some({ selector, mtls }), fc.record({ selector, portLevelMtls: named(pick('80', '8080'), mtls) }));
+const jwtRule = fc.record(
+  {
+    issuer: pick('https://a.example.com', 'b'),
+    audiences: few(word),
+    jwksUri: pick('https://a.example.com/keys'),
+    fromHeaders: few(fc.record({ name: pick('x', 'X-Mixed'), prefix: pick('Bearer ', '') }), 1),
+    fromParams: few(word, 1),
+    fromCookies: few(word, 1),
+    outputPayloadToHeader: pick('x-payload'),
+    forwardOriginalToken: fc.boolean(),
+    timeout: duration,
+  },
+  { requiredKeys: ['issuer', 'jwksUri'] },
+);
+const requestAuthentication = fc.record({ jwtRules: few(jwtRule), selector }, { requiredKeys: ['jwtRules'] });
+const identity = pick('*', 'cluster.local/ns/prod/sa/a', '*/sa/a', 'cluster.local/*');
+const source = fc.record(
+  {
+    principals: few(identity),
+    notPrincipals: few(identity),
+    namespaces: few(namespace),
+    notNamespaces: few(namespace),
+    requestPrincipals: few(pick('*', 'b/me')),
+    ipBlocks: few(pick('10.0.0.0/8', '1.2.3.4', '::1')),
+    notRemoteIpBlocks: few(pick('192.0.2.0/24')),
+  },
+  { requiredKeys: ['notNamespaces'] },
+);
+const operation = fc.record(
+  {
+    hosts: few(pick('reviews', 'reviews:*', '*.example.com')),
+    methods: few(pick('GET', 'POST', '*')),
+    paths: few(pick('/a', '/a/*', '*/b', '/{*}/b/{**}')),
+    notPaths: few(pick('/foo')),
+    ports: few(pick('80', '8080')),
+  },
+  { requiredKeys: ['paths'] },
+);
+const condition = fc.oneof(
+  fc.record({ key: pick('request.headers[x-user]', 'source.namespace', 'request.auth.claims[a][b]', 'connection.sni'), values: few(word) }),
+  fc.record({ key: pick('remote.ip', 'destination.ip'), notValues: few(pick('10.0.0.1')) }),
+);
+const securityRule = some({
+  from: few(fc.record({ source })),
+  to: few(fc.record({ operation })),
+  when: few(condition),
+});
+const authorizationPolicy = fc.record(
+  { selector, action: pick('ALLOW', 'DENY', 'AUDIT'), rules: few(securityRule) },
+  { requiredKeys: ['action', 'rules'] },
+);
+
 const ISTIO = 'networking.istio.io/v1';
+const SECURITY = 'security.istio.io/v1';
 const KINDS: readonly (readonly [apiVersion: string, kind: string, name: string, spec: fc.Arbitrary<object>])[] = [
   [ISTIO, 'VirtualService', 'v', virtualService],
   [ISTIO, 'VirtualService', 'v', virtualService],
@@ -287,6 +343,9 @@ const KINDS: readonly (readonly [apiVersion: string, kind: string, name: string,
   [ISTIO, 'ServiceEntry', 's', serviceEntry],
   [ISTIO, 'Sidecar', 'c', sidecar],
   ['gateway.networking.k8s.io/v1', 'HTTPRoute', 'h', httpRoute],
+  [SECURITY, 'PeerAuthentication', 'p', peerAuthentication],
+  [SECURITY, 'RequestAuthentication', 'j', requestAuthentication],
+  [SECURITY, 'AuthorizationPolicy', 'a', authorizationPolicy],
   ['inmesh.dev/v1', 'MeshConfig', 'm', meshConfig],
 ];
 

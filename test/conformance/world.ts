@@ -37,6 +37,9 @@ const GROUPS: Readonly<Record<string, string>> = {
   BackendTLSPolicy: 'gateway.networking.k8s.io/v1',
   TCPRoute: 'gateway.networking.k8s.io/v1alpha2',
   TLSRoute: 'gateway.networking.k8s.io/v1alpha3',
+  PeerAuthentication: 'security.istio.io/v1',
+  RequestAuthentication: 'security.istio.io/v1',
+  AuthorizationPolicy: 'security.istio.io/v1',
   MeshConfig: 'inmesh.dev/v1',
 };
 
@@ -85,10 +88,15 @@ export interface Pods {
   readonly net?: number;
   readonly spec?: object;
   readonly annotations?: object;
+  /** Labels of every pod beside app and version. */
+  readonly labels?: object;
 }
 
 /** A Kubernetes Service with its EndpointSlice and Pods, `name` or `name.namespace`. */
-export function kube(id: string, { ports = [80], versions = ['v1'], net = 0, spec = {}, annotations = {} }: Pods = {}): string {
+export function kube(
+  id: string,
+  { ports = [80], versions = ['v1'], net = 0, spec = {}, annotations = {}, labels = {} }: Pods = {},
+): string {
   const [name = '', namespace = 'default'] = id.split('.');
   const meta = (own: string, labels: object = {}) => ({ name: own, namespace, labels });
   const open = ports.map((port) => {
@@ -118,7 +126,7 @@ export function kube(id: string, { ports = [80], versions = ['v1'], net = 0, spe
     ...versions.map((version, index) => ({
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: meta(`${name}-${index}`, { app: name, version }),
+      metadata: meta(`${name}-${index}`, { app: name, version, ...labels }),
       spec: {},
     })),
   ];

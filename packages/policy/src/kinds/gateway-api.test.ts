@@ -7,6 +7,7 @@ const backend = { name: 'reviews', port: 80 };
 const rule = (one: object): object => ({ parentRefs, rules: [{ backendRefs: [backend], ...one }] });
 const match = (one: object): object => rule({ matches: [one] });
 const filter = (...filters: object[]): object => rule({ filters });
+const cors = (given: object): object => ({ type: 'CORS', cors: given });
 const alone = (...filters: object[]): object => ({ parentRefs, rules: [{ filters }] });
 const prefix = { path: { type: 'ReplacePrefixMatch', replacePrefixMatch: '/' } };
 
@@ -42,6 +43,16 @@ const httpRoutes: readonly Row[] = [
   ['a filter with another field', filter({ type: 'RequestHeaderModifier', requestHeaderModifier: {}, responseHeaderModifier: {} }), 'spec.rules[0].filters[0].responseHeaderModifier', /excludes/],
   ['a filter type that is none', filter({ type: 'Rewrite' }), 'spec.rules[0].filters[0].type', /not one of/],
   ['a filter type twice', filter({ type: 'URLRewrite', urlRewrite: {} }, { type: 'URLRewrite', urlRewrite: {} }), 'spec.rules[0].filters[1].type', /two filters/],
+  ['cross-origin rules', filter(cors({ allowOrigins: ['https://*.a.test:8443', 'http://b.test'], allowMethods: ['GET', 'PUT'], allowHeaders: ['x-a'], allowCredentials: true })), null],
+  ['cross-origin rules for any', filter(cors({ allowOrigins: ['*'], allowMethods: ['*'], allowHeaders: ['*'], exposeHeaders: ['*'] })), null],
+  ['an origin without scheme', filter(cors({ allowOrigins: ['a.test'] })), 'spec.rules[0].filters[0].cors.allowOrigins[0]', /not an origin/],
+  ['an origin with a path', filter(cors({ allowOrigins: ['https://a.test/'] })), 'spec.rules[0].filters[0].cors.allowOrigins[0]', /not an origin/],
+  ['an origin with a star inside', filter(cors({ allowOrigins: ['https://a.*.test'] })), 'spec.rules[0].filters[0].cors.allowOrigins[0]', /not an origin/],
+  ['an origin without host', filter(cors({ allowOrigins: ['https://'] })), 'spec.rules[0].filters[0].cors.allowOrigins[0]', /not an origin/],
+  ['any origin beside one', filter(cors({ allowOrigins: ['*', 'https://a.test'] })), 'spec.rules[0].filters[0].cors.allowOrigins', /beside others/],
+  ['a method in small letters', filter(cors({ allowMethods: ['get'] })), 'spec.rules[0].filters[0].cors.allowMethods[0]', /not an HTTP method/],
+  ['a header of CORS that is none', filter(cors({ exposeHeaders: ['a b'] })), 'spec.rules[0].filters[0].cors.exposeHeaders[0]', /not a header name/],
+  ['cross-origin rules on a backend', rule({ backendRefs: [{ ...backend, filters: [cors({})] }] }), 'spec.rules[0].backendRefs[0].filters[0]', /no effect/, 'warning'],
   ['17 filters', filter(...Array.from({ length: 17 }, () => ({ type: 'RequestMirror', requestMirror: { backendRef: backend } }))), 'spec.rules[0].filters', /16/],
   ['redirect beside backends', filter({ type: 'RequestRedirect', requestRedirect: {} }), 'spec.rules[0].backendRefs', /excludes/],
   ['redirect beside rewrite', alone({ type: 'RequestRedirect', requestRedirect: {} }, { type: 'URLRewrite', urlRewrite: {} }), 'spec.rules[0].filters', /excludes/],

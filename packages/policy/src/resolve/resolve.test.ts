@@ -44,7 +44,7 @@ const matchBlock = fc.record(
   { requiredKeys: [] },
 );
 const httpRule = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ name: maybe(shortName), match: maybe(fc.array(matchBlock, { minLength: 1, maxLength: 2 })), route: fc.array(fc.record({ destination, weight: fc.integer({ min: 1, max: 9 }) }), { minLength: 1, maxLength: 3 }), mirror: maybe(destination), timeout: maybe(fc.constantFrom('1s', '5s')), retries: maybe(fc.constantFrom({ attempts: 0 }, { attempts: 3, perTryTimeout: '2s', retryOn: '5xx,503' })) }) },
+  { weight: 5, arbitrary: fc.record({ name: maybe(shortName), match: maybe(fc.array(matchBlock, { minLength: 1, maxLength: 2 })), route: fc.array(fc.record({ destination, weight: fc.integer({ min: 1, max: 9 }) }), { minLength: 1, maxLength: 3 }), mirror: maybe(destination), corsPolicy: maybe(fc.constant({ allowOrigins: [{ exact: '*' }] })), timeout: maybe(fc.constantFrom('1s', '5s')), retries: maybe(fc.constantFrom({ attempts: 0 }, { attempts: 3, perTryTimeout: '2s', retryOn: '5xx,503' })) }) },
   fc.record({ match: maybe(fc.array(matchBlock, { minLength: 1, maxLength: 2 })), delegate: fc.record({ name: shortName, namespace: maybe(namespace) }) }),
   fc.constant({ redirect: { uri: '/elsewhere' } }),
   fc.constant({ directResponse: { status: 204 } }),
@@ -62,13 +62,45 @@ const policy = fc.record({
   portLevelSettings: maybe(fc.constant([{ port: { number: 80 }, loadBalancer: { simple: 'ROUND_ROBIN' } }])),
 });
 
+const selector = maybe(labels.map((matchLabels) => ({ matchLabels })));
+const someOf = (...words: readonly string[]) => fc.uniqueArray(fc.constantFrom(...words), { minLength: 1, maxLength: 3 });
+const mtls = fc.record({ mode: fc.constantFrom('UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT') });
+const source = fc.record(
+  { principals: someOf('*', 'cluster.local/ns/shop/sa/a', '*/sa/b'), notNamespaces: someOf('shop', 'a*'), ipBlocks: someOf('10.0.0.0/8', '::1'), requestPrincipals: someOf('*', 'i/s') },
+  { requiredKeys: ['notNamespaces'] },
+); // prettier-ignore
+const operation = fc.record(
+  {
+    hosts: someOf('a', 'a:*'),
+    ports: someOf('80', '080', '81'),
+    paths: someOf('/a', '/b/*', '/{*}/{**}'),
+    notMethods: someOf('GET', 'PUT'),
+  },
+  { requiredKeys: ['ports'] },
+);
+const condition = fc.record({
+  key: fc.constantFrom('source.namespace', 'request.headers[X]', 'request.auth.claims[a][b]'),
+  values: someOf('x', 'y*'),
+});
+const securityRule = fc.record(
+  {
+    from: fc.array(source.map((one) => ({ source: one })), { minLength: 1, maxLength: 2 }),
+    to: fc.array(operation.map((one) => ({ operation: one })), { minLength: 1, maxLength: 2 }),
+    when: fc.array(condition, { maxLength: 2 }),
+  },
+  { requiredKeys: [] },
+); // prettier-ignore
+
 const any = fc.oneof(
-  resource('v1', 'Service', fc.record({ clusterIP: maybe(fc.constantFrom('None', '10.0.0.1')), ports: fc.uniqueArray(port, { minLength: 1 }).map((all) => all.map((number) => ({ port: number, name: `http-${number}` }))) })),
+  resource('v1', 'Service', fc.record({ selector: labels, clusterIP: maybe(fc.constantFrom('None', '10.0.0.1')), ports: fc.uniqueArray(port, { minLength: 1 }).map((all) => all.map((number) => ({ port: number, name: `http-${number}` }))) })),
   resource('networking.istio.io/v1', 'ServiceEntry', fc.record({ hosts: fc.uniqueArray(fc.constantFrom('api.test', 'x.api.test', '*.test'), { minLength: 1 }), ports: fc.constant([{ number: 80, name: 'http', protocol: 'HTTP' }]), resolution: fc.constantFrom('NONE', 'STATIC'), exportTo })),
   resource('networking.istio.io/v1', 'VirtualService', fc.record({ hosts: fc.oneof(fc.constant([]), host.map((one) => [one])), http: fc.array(httpRule, { minLength: 1, maxLength: 4 }), exportTo, gateways: maybe(fc.constantFrom(['mesh'], ['edge'])) })),
   resource('networking.istio.io/v1', 'DestinationRule', fc.record({ host, trafficPolicy: maybe(policy), subsets: maybe(fc.constantFrom([{ name: 'v1', labels: { version: 'v1' } }], [{ name: 'v2', trafficPolicy: { loadBalancer: { simple: 'RANDOM' } } }])), exportTo })),
   resource('networking.istio.io/v1', 'Sidecar', fc.record({ egress: maybe(fc.constantFrom([{ hosts: ['./*'] }], [{ hosts: ['*/*', '~shop/*'] }], [{ port: { number: 80, protocol: 'HTTP', name: 'x' }, hosts: ['*/*.test'] }])) })),
   resource('gateway.networking.k8s.io/v1', 'HTTPRoute', fc.record({ parentRefs, rules: fc.array(fc.record({ backendRefs }), { minLength: 1, maxLength: 2 }) })),
+  resource('security.istio.io/v1', 'PeerAuthentication', fc.oneof(fc.record({ selector, mtls: maybe(mtls) }), fc.record({ selector: fc.constant({ matchLabels: { app: 'v1' } }), portLevelMtls: fc.dictionary(fc.constantFrom('80', '8080'), mtls, { minKeys: 1 }) }))),
+  resource('security.istio.io/v1', 'RequestAuthentication', fc.record({ selector, jwtRules: fc.array(fc.record({ issuer: shortName, jwksUri: fc.constant('http://a.test/keys'), audiences: someOf('x', 'y') }), { maxLength: 2 }) })),
+  resource('security.istio.io/v1', 'AuthorizationPolicy', fc.record({ selector, action: fc.constantFrom('ALLOW', 'DENY', 'AUDIT'), rules: fc.array(securityRule, { minLength: 1, maxLength: 2 }) })),
   resource('gateway.networking.k8s.io/v1', 'GRPCRoute', fc.record({ parentRefs, rules: fc.array(fc.record({ backendRefs }), { maxLength: 2 }) })),
 ); // prettier-ignore
 
@@ -119,7 +151,20 @@ describe('resolve', () => {
   });
 });
 
-function holdsTogether({ hosts, clusters, services }: Model): void {
+function holdsTogether({ hosts, clusters, services, inbound }: Model): void {
+  expect(inbound.jwt.map(({ issuer }) => issuer)).toEqual(inbound.jwt.map(({ issuer }) => issuer).toSorted());
+  for (const { locations } of inbound.jwt) expect(locations.length).toBeGreaterThan(0);
+  for (const { rules } of inbound.authorization)
+    for (const { from, to, when } of rules)
+      for (const { values, notValues } of [...from.flat(), ...to.flat(), ...when])
+        expect(values.length + notValues.length).toBeGreaterThan(0);
+  for (const { domains, match } of inbound.cors) {
+    expect(domains.length).toBeGreaterThan(0);
+    expect(
+      inbound.cors.some((other) => other.domains === domains && other.cors !== null),
+      JSON.stringify(match),
+    ).toBe(true);
+  }
   const clusterNames = new Set(clusters.map(({ name }) => name));
   const serviceHosts = new Set(services.map((one) => one.host));
   const domains = new Set<string>();

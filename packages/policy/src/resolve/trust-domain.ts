@@ -21,7 +21,7 @@ export function expandPrincipals(principals: readonly string[], domains: Domains
     const fits = (name: string): boolean => name === domain || (domain.startsWith('*') && name.endsWith(domain.slice(1)));
     if (domain !== LOCAL && !names.some(fits)) return [principal];
     // A wildcard covers the names it fits, and the others stand for the same callers.
-    return names.map((name) => `${domain.startsWith('*') && fits(name) ? domain : name}${rest}`);
+    return [...new Set(names.map((name) => `${domain.startsWith('*') && fits(name) ? domain : name}${rest}`))];
   });
 }
 

@@ -1,0 +1,171 @@
+import { describe, expect, it } from 'vitest';
+import type { EndpointSpec, InboundMtls, Workload } from '../index.ts';
+import { aged, meshConfig, modelOf, peerAuthentication, service, serviceEntry, workloadEntry } from './trying.ts';
+
+const root = { namespace: 'istio-system' };
+const mode = (word: string): object => ({ mtls: { mode: word } });
+const forApp = (app: string, spec: object = {}): object => ({ selector: { matchLabels: { app } }, ...spec });
+const me: Partial<Workload> = { labels: { app: 'a', version: 'v1' } };
+const demanded = (documents: readonly string[], who: Partial<Workload> = me): InboundMtls => modelOf(documents, who).inbound.mtls;
+const modeOf = (documents: readonly string[], who: Partial<Workload> = me): string => demanded(documents, who).mode;
+
+describe('PeerAuthentication', () => {
+  it('demands nothing where there is none', () => {
+    expect(demanded([])).toEqual({ mode: 'PERMISSIVE', ports: {}, resources: [] });
+  });
+
+  it('of the workload beats that of the namespace, which beats that of the mesh', () => {
+    const mesh = peerAuthentication('m', mode('STRICT'), root);
+    const namespace = peerAuthentication('n', mode('PERMISSIVE'));
+    const workload = peerAuthentication('w', forApp('a', mode('DISABLE')));
+    expect(demanded([mesh])).toEqual({ mode: 'STRICT', ports: {}, resources: ['PeerAuthentication istio-system/m'] });
+    expect(demanded([mesh, namespace])).toEqual({ mode: 'PERMISSIVE', ports: {}, resources: ['PeerAuthentication default/n'] });
+    expect(demanded([mesh, namespace, workload])).toEqual({ mode: 'DISABLE', ports: {}, resources: ['PeerAuthentication default/w'] });
+    expect(modeOf([mesh, namespace, workload], { labels: { app: 'b' } })).toBe('PERMISSIVE');
+    expect(modeOf([mesh, namespace, workload], { namespace: 'far', labels: { app: 'a' } })).toBe('STRICT');
+  });
+
+  it.each(['UNSET', undefined])('with mode %s inherits', (word) => {
+    const unset = word === undefined ? {} : mode(word);
+    const mesh = peerAuthentication('m', mode('STRICT'), root);
+    const documents = [mesh, peerAuthentication('n', unset), peerAuthentication('w', forApp('a', unset))];
+    expect(demanded(documents)).toEqual({
+      mode: 'STRICT',
+      ports: {},
+      resources: ['PeerAuthentication default/w', 'PeerAuthentication istio-system/m'],
+    });
+    expect(modeOf([peerAuthentication('n', unset)])).toBe('PERMISSIVE');
+  });
+
+  it('holds as a whole if it is the oldest of its level', () => {
+    const older = peerAuthentication('z', mode('STRICT'), aged(1));
+    const younger = peerAuthentication('a', mode('DISABLE'), aged(2));
+    expect(modeOf([younger, older])).toBe('STRICT');
+    // The oldest says nothing, and nobody else of the level is asked.
+    expect(modeOf([peerAuthentication('z', {}, aged(1)), younger, peerAuthentication('m', mode('STRICT'), root)])).toBe('STRICT');
+    expect(modeOf([peerAuthentication('b', mode('DISABLE'), aged(1)), peerAuthentication('a', mode('STRICT'), aged(1))])).toBe('STRICT');
+    const selecting = [
+      peerAuthentication('z', forApp('a', mode('STRICT')), aged(1)),
+      peerAuthentication('y', forApp('a', mode('DISABLE')), aged(2)),
+    ];
+    expect(modeOf(selecting)).toBe('STRICT');
+  });
+
+  it('has ports of its own, which inherit by UNSET, and no others', () => {
+    const ports = { portLevelMtls: { 8080: { mode: 'DISABLE' }, 9090: {}, 9091: { mode: 'STRICT' } } };
+    const documents = [peerAuthentication('n', mode('STRICT')), peerAuthentication('w', forApp('a', ports))];
+    expect(demanded(documents)).toEqual({
+      mode: 'STRICT',
+      ports: { 8080: 'DISABLE', 9090: 'STRICT', 9091: 'STRICT' },
+      resources: ['PeerAuthentication default/w', 'PeerAuthentication default/n'],
+    });
+    expect(demanded(documents, { labels: { app: 'b' } }).ports).toEqual({});
+  });
+
+  it('selects by all of its labels, and by an empty selector everybody', () => {
+    const both = peerAuthentication('w', { selector: { matchLabels: { app: 'a', version: 'v2' } }, ...mode('STRICT') });
+    expect(modeOf([both])).toBe('PERMISSIVE');
+    expect(modeOf([both], { labels: { app: 'a', version: 'v2', more: 'x' } })).toBe('STRICT');
+    expect(modeOf([peerAuthentication('n', { selector: {}, ...mode('STRICT') })])).toBe('STRICT');
+  });
+
+  it('with a selector in the root namespace selects nobody, there or elsewhere', () => {
+    const selecting = peerAuthentication('m', forApp('a', mode('STRICT')), root);
+    expect(modeOf([selecting])).toBe('PERMISSIVE');
+    expect(modeOf([selecting], { ...me, ...root })).toBe('PERMISSIVE');
+    expect(modeOf([selecting, peerAuthentication('all', mode('DISABLE'), root)], { ...me, ...root })).toBe('DISABLE');
+  });
+
+  it('of the mesh stands in the root namespace of the mesh', () => {
+    const documents = [meshConfig({ rootNamespace: 'top' }), peerAuthentication('m', mode('STRICT'), { namespace: 'top' })];
+    expect(modeOf(documents)).toBe('STRICT');
+    expect(modeOf([...documents, peerAuthentication('n', mode('DISABLE'), root)])).toBe('STRICT');
+  });
+});
+
+/** A service of one pod that says of itself that it takes mutual TLS, and listens on 8080 and 9090. */
+const pod = (labels: object): string[] => [
+  service('a', { ports: ['http:80', 'http-admin:81'] }),
+  JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'a-1', namespace: 'default', labels },
+    spec: { serviceAccountName: 'sa' },
+  }),
+  JSON.stringify({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: 'a-x', namespace: 'default', labels: { 'kubernetes.io/service-name': 'a' } },
+    endpoints: [{ addresses: ['10.0.0.1'], targetRef: { kind: 'Pod', name: 'a-1' } }],
+    ports: [
+      { name: 'http', port: 8080 },
+      { name: 'http-admin', port: 9090 },
+    ],
+  }),
+];
+const istio = { app: 'a', 'security.istio.io/tlsMode': 'istio' };
+const endpointOf = (documents: readonly string[], who: Partial<Workload> = {}): Pick<EndpointSpec, 'mtls' | 'plaintextPorts'> => {
+  const { mtls, plaintextPorts } = modelOf(documents, who).services[0]!.endpoints[0]!;
+  return { mtls, plaintextPorts };
+};
+const PLAIN = { mtls: false, plaintextPorts: [] };
+const MUTUAL = { mtls: true, plaintextPorts: [] };
+
+describe('an endpoint takes mutual TLS', () => {
+  it('if its pod says so by label', () => {
+    expect(endpointOf(pod(istio))).toEqual(MUTUAL);
+    expect(endpointOf(pod({ app: 'a' }))).toEqual(PLAIN);
+    expect(endpointOf(pod({ ...istio, 'security.istio.io/tlsMode': 'disabled' }))).toEqual(PLAIN);
+  });
+
+  it('as a member of a ServiceEntry if it has a service account, or says so by label', () => {
+    const entry = (endpoint: object, location = 'MESH_INTERNAL'): string[] => [
+      serviceEntry('e', {
+        hosts: ['a.test'],
+        location,
+        resolution: 'STATIC',
+        ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+        endpoints: [{ address: '1.1.1.1', ...endpoint }],
+      }),
+    ];
+    expect(endpointOf(entry({}))).toEqual(PLAIN);
+    expect(endpointOf(entry({ serviceAccount: 'sa' }))).toEqual(MUTUAL);
+    expect(endpointOf(entry({ labels: istio }))).toEqual(MUTUAL);
+    expect(endpointOf(entry({ serviceAccount: 'sa', labels: { 'security.istio.io/tlsMode': 'disabled' } }))).toEqual(PLAIN);
+    expect(endpointOf(entry({ serviceAccount: 'sa', labels: istio }, 'MESH_EXTERNAL'))).toEqual(PLAIN);
+  });
+
+  it('as a machine that a ServiceEntry selects', () => {
+    const selecting = serviceEntry('e', {
+      hosts: ['a.test'],
+      location: 'MESH_INTERNAL',
+      resolution: 'STATIC',
+      ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+      workloadSelector: { labels: { app: 'a' } },
+    });
+    expect(endpointOf([selecting, workloadEntry('vm', { address: '1.1.1.1', labels: { app: 'a' }, serviceAccount: 'sa' })])).toEqual(
+      MUTUAL,
+    );
+    expect(endpointOf([selecting, workloadEntry('vm', { address: '1.1.1.1', labels: { app: 'a' } })])).toEqual(PLAIN);
+    const policy = peerAuthentication('w', forApp('a', mode('DISABLE')));
+    expect(
+      endpointOf([selecting, policy, workloadEntry('vm', { address: '1.1.1.1', labels: { app: 'a' }, serviceAccount: 'sa' })]),
+    ).toEqual(PLAIN);
+  });
+
+  it('unless its PeerAuthentication turns it off, wherever the caller is', () => {
+    expect(endpointOf([...pod(istio), peerAuthentication('n', mode('DISABLE'))], { namespace: 'far' })).toEqual(PLAIN);
+    expect(endpointOf([...pod(istio), peerAuthentication('n', mode('DISABLE'), { namespace: 'far' })], { namespace: 'far' })).toEqual(
+      MUTUAL,
+    );
+    expect(endpointOf([...pod(istio), peerAuthentication('w', forApp('b', mode('DISABLE')))])).toEqual(MUTUAL);
+    expect(endpointOf([...pod(istio), peerAuthentication('n', mode('STRICT'))])).toEqual(MUTUAL);
+  });
+
+  it('unless its PeerAuthentication turns it off for the port', () => {
+    const ports = (given: object, word = 'STRICT'): string => peerAuthentication('w', forApp('a', { ...mode(word), portLevelMtls: given }));
+    expect(endpointOf([...pod(istio), ports({ 9090: { mode: 'DISABLE' } })])).toEqual({ mtls: true, plaintextPorts: [9090] });
+    expect(endpointOf([...pod(istio), ports({ 9090: { mode: 'STRICT' } }, 'DISABLE')])).toEqual({ mtls: true, plaintextPorts: [8080] });
+    expect(endpointOf([...pod(istio), ports({ 7070: { mode: 'STRICT' } }, 'DISABLE')])).toEqual(PLAIN);
+  });
+});
