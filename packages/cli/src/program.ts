@@ -32,7 +32,9 @@ const EXIT_CODES = `Exit codes:
 /** Wiring only: what the commands are called, what they take, and where the work is done. */
 function createProgram(io: Io, end: (exit: Exit) => void): Command {
   const program = new Command('inmesh')
-    .description('Checks policies written as Istio and Gateway API resources, and explains what they make of a request.')
+    .description(
+      'Checks policies written as Istio and Gateway API resources, explains what they make of a request, and issues certificates for development.',
+    )
     .version(version(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
