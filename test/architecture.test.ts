@@ -16,11 +16,11 @@ const FLOORS: readonly (readonly string[])[] = [
 /** Files of core from the ground up; a file imports its own floor and lower ones. The first pattern that fits decides. */
 const CORE_FLOORS: readonly (readonly RegExp[])[] = [
   [/^(errors|clock|call|peer|placement|life|deadlines|observer)\.ts$/, /^endpoint\//, /^ports\//],
-  [/^(backoff|budget|lease|hash|flags)\.ts$/, /^match\//],
+  [/^(backoff|budget|lease|hash|flags)\.ts$/, /^match\//, /^inbound\//],
   [/^(handler|kind|verdict)\.ts$/],
   [/^filters\//, /^balancers\//],
   [/^cluster\//, /^route\//, /^(stack|kinds)\.ts$/],
-  [/^(snapshot|compile|explain|explanation)\.ts$/, /^explain\//],
+  [/^(routed|inbound-table|snapshot|compile|compile-inbound|explain|explanation)\.ts$/, /^explain\//],
   [/^(mesh|index)\.ts$/],
   [/^testing\//],
 ];

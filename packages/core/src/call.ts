@@ -35,6 +35,8 @@ export interface Edits {
   readonly authority: string | undefined;
   /** Path without query; undefined keeps it. */
   readonly path: string | undefined;
+  /** Query without `?`; undefined keeps it. */
+  readonly query?: string;
   readonly request: readonly HeaderOp[];
   readonly response: readonly HeaderOp[];
 }

@@ -12,8 +12,12 @@ import type { Observer, RouteObserver } from './observer.ts';
 import type { Resolver } from './ports/resolver.ts';
 import { type Addressed, HostTable } from './route/hosts.ts';
 import { RouteTable } from './route/table.ts';
-import { CallCount, type CompiledHost, type Routed, Snapshot } from './snapshot.ts';
+import { CallCount, type Routed } from './routed.ts';
+import { type CompiledHost, Snapshot } from './snapshot.ts';
 import { outboundStack } from './stack.ts';
+import { compileInbound } from './compile-inbound.ts';
+import type { AuditSink } from './ports/audit.ts';
+import type { TokenVerifiers } from './ports/tokens.ts';
 
 /** What stays the same from one snapshot to the next. */
 export interface Compiler {
@@ -24,6 +28,8 @@ export interface Compiler {
   readonly hash: Hash;
   readonly leases: LeaseBook;
   readonly resolvers: readonly Resolver[];
+  readonly tokens: TokenVerifiers | undefined;
+  readonly sinks: readonly AuditSink[];
 }
 
 /**
@@ -100,6 +106,7 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
       model,
       hosts: new HostTable(model.hosts.map(compileHost)),
       clusters,
+      inbound: compileInbound(model, { runtime: runtimeAt('inbound'), calls, tokens: compiler.tokens, sinks: compiler.sinks }),
       unknown: { kind: outside === 'PassthroughCluster' ? 'passthrough' : 'route', handler: blackHole, observer: outsideObserver, calls },
       closed: { kind: 'route', handler: refuseClosed, observer: outsideObserver, calls },
       calls,

@@ -66,6 +66,8 @@ export const ERRORS = {
   RATE_LIMITED: { flag: 'RL', status: 429, grpc: 14, origin: 'local' },
   UNAUTHENTICATED: { flag: null, status: 401, grpc: 16, origin: 'local' },
   PERMISSION_DENIED: { flag: null, status: 403, grpc: 7, origin: 'local' },
+  /** A caller of ours sent what can be read in two ways, or in none. */
+  BAD_REQUEST: { flag: 'DPE', status: 400, grpc: 13, origin: 'local' },
   FAULT_INJECTED: { flag: 'FI', status: 503, grpc: 14, origin: 'local' },
   /** The policy of a route cannot be carried out (all weights zero, no valid backend). */
   ROUTE_INVALID: { flag: null, status: 500, grpc: 14, origin: 'local' },
@@ -88,6 +90,13 @@ export interface MeshErrorOptions {
   /** Overrides of the table's answer, for refusals whose status the policy names. */
   readonly status?: number;
   readonly grpc?: number;
+  /** What the caller is told, where that is not the message: a stranger need not learn which rule refused him. */
+  readonly answer?: ToldCaller;
+}
+
+export interface ToldCaller {
+  readonly body: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
 const brand = Symbol.for('inmesh.MeshError.v1');
@@ -99,6 +108,7 @@ export class MeshError extends Error {
   readonly phase: Phase;
   readonly status: number;
   readonly grpcStatus: number;
+  readonly answer: ToldCaller | undefined;
 
   constructor(code: Code, message: string, options: MeshErrorOptions = {}) {
     // Refusals are ordinary outcomes on the call path; a stack trace would cost more than the call.
@@ -111,6 +121,7 @@ export class MeshError extends Error {
     this.phase = options.phase ?? (row.origin === 'local' ? 'unsent' : 'unanswered');
     this.status = options.status ?? row.status;
     this.grpcStatus = options.grpc ?? row.grpc;
+    this.answer = options.answer;
     Object.defineProperty(this, brand, { value: true });
   }
 

@@ -1,4 +1,4 @@
-import type { Model, Settings, Workload } from '@inmesh/policy';
+import type { Model, MtlsMode, Settings, Workload } from '@inmesh/policy';
 import type { Call, Exchange, LocalAnswer, Reply, Transport } from './call.ts';
 import { type Clock, systemClock, systemRandom } from './clock.ts';
 import { compile, type Compiler } from './compile.ts';
@@ -10,7 +10,10 @@ import { LeaseBook } from './lease.ts';
 import { Life } from './life.ts';
 import { type Observer, silentObserver } from './observer.ts';
 import type { Resolver } from './ports/resolver.ts';
-import type { Routed, Snapshot, SnapshotView } from './snapshot.ts';
+import type { AuditSink } from './ports/audit.ts';
+import type { TokenVerifiers } from './ports/tokens.ts';
+import type { Routed } from './routed.ts';
+import type { Snapshot, SnapshotView } from './snapshot.ts';
 
 export interface MeshOptions {
   /** Asked in order; the first that handles a service resolves it. Static endpoints of the document need none. */
@@ -21,6 +24,10 @@ export interface MeshOptions {
   readonly random?: () => number;
   /** How a refusal by the mesh reaches the caller: as an ordinary answer (default, as behind a sidecar) or as a thrown MeshError. */
   readonly localReplies?: 'answer' | 'throw';
+  /** Verifies tokens of inbound calls. Without it a policy that speaks of tokens lets none pass. */
+  readonly tokens?: TokenVerifiers;
+  /** Who keeps decisions about inbound calls. */
+  readonly audit?: readonly AuditSink[];
 }
 
 export interface MeshStatus {
@@ -72,6 +79,8 @@ export class Mesh {
       hash: await loadHash(),
       leases: new LeaseBook(),
       resolvers: options.resolvers ?? [],
+      tokens: options.tokens,
+      sinks: options.audit ?? [],
     };
     return new Mesh(compiler, options.localReplies === 'throw', model, version);
   }
@@ -120,6 +129,21 @@ export class Mesh {
     return this.#current.find(call);
   }
 
+  /** What becomes of a call to a port of this process. Never throws, as `find`. */
+  receive(port: number): Routed {
+    return this.#current.receive(port);
+  }
+
+  /** Whether callers of a port must come by mutual TLS. */
+  mtls(port: number): MtlsMode {
+    return this.#current.inbound.mtls(port);
+  }
+
+  /** Must the connection be ours to judge calls to a port? Where it is not, they are refused. */
+  asksForPeer(port: number): boolean {
+    return this.#current.inbound.asksForPeer(port);
+  }
+
   /** The life of a call about to run on `routed`. The transport must end it. */
   life(routed: Routed): Life {
     const life = new Life(this.clock.now(), this.#compiler.deadlines);
@@ -141,6 +165,11 @@ export class Mesh {
     if (error.flag !== null) exchange.life.flag(error.flag);
     if (error.code === 'CANCELLED' || this.#throws) throw error;
     return transport.answer(exchange, refusal(error, exchange.life.flags));
+  }
+
+  /** What a caller of this process is told when it is refused. Inbound a refusal is always an answer: nobody here could catch it. */
+  refusal(error: MeshError, life: Life): LocalAnswer {
+    return refusal(error, life.flags);
   }
 
   explain(request: ExplainRequest): Explanation {
@@ -198,5 +227,7 @@ export class Mesh {
 function refusal(error: MeshError, flags: number): LocalAnswer {
   const headers: [string, string][] = [['x-inmesh-flags', printFlags(flags)]];
   if (error.code === 'OVERFLOW') headers.push(['x-envoy-overloaded', 'true']);
-  return { status: error.status, grpcStatus: error.grpcStatus, headers, body: `${error.message}\n`, message: error.message };
+  const { status, grpcStatus, message, answer } = error;
+  if (answer === undefined) return { status, grpcStatus, headers, body: `${message}\n`, message };
+  return { status, grpcStatus, headers: [...answer.headers, ...headers], body: answer.body, message: answer.body };
 }

@@ -1,4 +1,5 @@
 import type { Endpoint } from './endpoint/endpoint.ts';
+import type { Peer } from './peer.ts';
 
 /** What an observer may know of a route when it binds its series, once per route and destination at compile time. */
 export interface RouteInfo {
@@ -15,7 +16,18 @@ export interface RouteInfo {
 /** Counts calls. The default does nothing, so nobody asks whether there is one. */
 export interface Observer {
   route(info: RouteInfo): RouteObserver;
+  /** Counts calls to this process, by who makes them. Asked once per call: remembers what it made for a peer. Default: nobody counts. */
+  inbound?(info: InboundInfo): (peer: Peer) => RouteObserver;
   event(event: MeshEvent): void;
+}
+
+/** What an observer may know of a port when it binds its series for those who call it. */
+export interface InboundInfo {
+  readonly port: number;
+  /** Service the workload serves there; '' if no registry knows one. */
+  readonly service: string;
+  readonly serviceName: string;
+  readonly serviceNamespace: string;
 }
 
 export interface RouteObserver {
@@ -39,6 +51,8 @@ export type MeshEvent =
   | { readonly type: 'policy.applied'; readonly version: string; readonly ms: number }
   | { readonly type: 'policy.rejected'; readonly version: string; readonly reason: string }
   | { readonly type: 'policy.source'; readonly state: 'ok' | 'failing'; readonly reason: string }
+  | { readonly type: 'identity.changed'; readonly principal: string; readonly expiresAt: number }
+  | { readonly type: 'identity.failed'; readonly reason: string }
   | { readonly type: 'endpoints.changed'; readonly cluster: string; readonly total: number }
   | { readonly type: 'endpoints.failed'; readonly cluster: string; readonly reason: string }
   | { readonly type: 'endpoint.ejected'; readonly cluster: string; readonly address: string; readonly reason: string; readonly ms: number }
@@ -57,20 +71,32 @@ export function joinObservers(observers: readonly Observer[]): Observer {
   return {
     route: (info) => {
       const routes = observers.map((observer) => orSilent(() => observer.route(info)) ?? silentRoute);
-      return {
-        ended: (endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut) => {
-          for (const route of routes) {
-            try {
-              route.ended(endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut);
-            } catch {
-              // Counting is never worth a call.
-            }
-          }
-        },
-      };
+      return joined(routes);
+    },
+    inbound: (info) => {
+      const ports = observers.flatMap((observer) => orSilent(() => observer.inbound?.(info)) ?? []);
+      const [only] = ports;
+      if (only === undefined) return () => silentRoute;
+      // One observer is the rule; each remembers its own series, so nothing is made per call.
+      if (ports.length === 1) return (peer) => orSilent(() => only(peer)) ?? silentRoute;
+      return (peer) => joined(ports.map((port) => orSilent(() => port(peer)) ?? silentRoute));
     },
     event: (event) => {
       for (const observer of observers) orSilent(() => observer.event(event));
+    },
+  };
+}
+
+function joined(routes: readonly RouteObserver[]): RouteObserver {
+  return {
+    ended: (endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut) => {
+      for (const route of routes) {
+        try {
+          route.ended(endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut);
+        } catch {
+          // Counting is never worth a call.
+        }
+      }
     },
   };
 }

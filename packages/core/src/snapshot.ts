@@ -3,22 +3,11 @@ import type { Call } from './call.ts';
 import type { Cluster, ClusterView } from './cluster/cluster.ts';
 import { explain } from './explain.ts';
 import type { Explanation, ExplainRequest } from './explanation.ts';
-import type { Handler } from './handler.ts';
+import type { InboundTable } from './inbound-table.ts';
 import type { LeaseScope } from './lease.ts';
-import type { Life } from './life.ts';
-import type { RouteObserver } from './observer.ts';
 import type { HostTable } from './route/hosts.ts';
 import type { RouteTable } from './route/table.ts';
-
-/** Where a call goes: the handler to run and what belongs to the whole call. Made at compile time. */
-export interface Routed {
-  /** `passthrough`: the host is outside the mesh and the policy lets it through; the transport sends it as if there were no mesh. */
-  readonly kind: 'route' | 'passthrough';
-  readonly handler: Handler;
-  /** Counts the call until a split has chosen its destination. */
-  readonly observer: RouteObserver;
-  readonly calls: CallCount;
-}
+import type { CallCount, Routed } from './routed.ts';
 
 /** A virtual host, ready: its routes in order, and what answers when none matches. */
 export interface CompiledHost {
@@ -26,36 +15,12 @@ export interface CompiledHost {
   readonly unmatched: Routed;
 }
 
-/** Counts the calls of a snapshot, so that a retired one is let go when its last call ends. */
-export class CallCount {
-  active = 0;
-  #onIdle: (() => void) | undefined = undefined;
-
-  enter(life: Life): void {
-    this.active += 1;
-    life.onEnd(this.#left);
-  }
-
-  /** Calls back when no call is left, at once if there is none. */
-  whenIdle(callback: () => void): void {
-    if (this.active === 0) callback();
-    else this.#onIdle = callback;
-  }
-
-  readonly #left = (): void => {
-    this.active -= 1;
-    if (this.active > 0) return;
-    const callback = this.#onIdle;
-    this.#onIdle = undefined;
-    callback?.();
-  };
-}
-
 export interface SnapshotParts {
   readonly version: string;
   readonly model: Model;
   readonly hosts: HostTable<CompiledHost>;
   readonly clusters: ReadonlyMap<string, Cluster>;
+  readonly inbound: InboundTable;
   /** Calls to hosts no virtual host is for. */
   readonly unknown: Routed;
   /** Calls after `close`. */
@@ -94,6 +59,15 @@ export class Snapshot {
     if (this.#closed) return this.#parts.closed;
     const host = this.#parts.hosts.find(call.host, call.port);
     return host === undefined ? this.#parts.unknown : (host.routes.find(call) ?? host.unmatched);
+  }
+
+  /** What becomes of a call to a port of this process. */
+  receive(port: number): Routed {
+    return this.#closed ? this.#parts.closed : this.#parts.inbound.receive(port);
+  }
+
+  get inbound(): InboundTable {
+    return this.#parts.inbound;
   }
 
   /** Called once, when calls begin to come: hands the new settings to what was learned under earlier ones. */

@@ -1,22 +1,32 @@
-import type { Destination, Mirror, Route, RouteAction } from '@inmesh/policy';
+import type { Destination, JwtRule, Mirror, MtlsMode, Route, RouteAction } from '@inmesh/policy';
+import type { Call } from './call.ts';
 import type { Cluster } from './cluster/cluster.ts';
+import { authenticate } from './filters/authenticate.ts';
+import { authorize, custom } from './filters/authorize.ts';
+import { type CompiledCors, cors } from './filters/cors.ts';
+import { deadline } from './filters/deadline.ts';
 import { direct } from './filters/direct.ts';
 import { edits } from './filters/edits.ts';
 import { fault } from './filters/fault.ts';
 import { hash } from './filters/hash.ts';
 import { mirror } from './filters/mirror.ts';
 import { observe } from './filters/observe.ts';
+import { peer } from './filters/peer.ts';
 import { redirect } from './filters/redirect.ts';
 import { retry } from './filters/retry.ts';
 import { missing, split } from './filters/split.ts';
 import { timeout } from './filters/timeout.ts';
 import { MeshError } from './errors.ts';
+import type { Authorization } from './inbound/authorization.ts';
+import type { Peer } from './peer.ts';
+import type { AuditSink } from './ports/audit.ts';
+import type { TokenVerifier } from './ports/tokens.ts';
 import type { Filter, Handler, Runtime } from './handler.ts';
 import type { FilterKind } from './kind.ts';
 import type { RouteObserver } from './observer.ts';
 
 /**
- * The order of the outbound stack, written once. A call goes down through these and comes back. A filter that a route
+ * The order of both stacks, written once. A call goes down through these and comes back. A filter that a route
  * does not configure is not in its chain: no function, no cost.
  */
 
@@ -56,12 +66,62 @@ const WAY: readonly Layer<WayParts>[] = [
   // Then the cluster: limits, choice of an endpoint, the attempt itself with its own time limit.
 ];
 
+/** What the inbound filters of a port may ask for. */
+export interface InboundParts {
+  readonly mtls: MtlsMode;
+  readonly observer: RouteObserver;
+  readonly observerOf: (peer: Peer) => RouteObserver;
+  /** undefined: nobody has cross-origin rules. */
+  readonly cors: ((call: Call) => CompiledCors | undefined) | undefined;
+  readonly jwt: readonly JwtRule[];
+  readonly verifier: TokenVerifier | undefined;
+  readonly authorization: Authorization;
+  readonly sinks: readonly AuditSink[];
+}
+
+const INBOUND: readonly Layer<InboundParts>[] = [
+  // First, so that every outcome is counted: whoever is refused below, too.
+  inboundLayer(observe, ({ observer, observerOf }) => ({ observer, observerOf })),
+  // Who has not proven himself on a STRICT port hears nothing else of us.
+  inboundLayer(peer, ({ mtls }) => (mtls === 'STRICT' ? {} : null)),
+  // Above tokens: a browser's preflight carries none.
+  inboundLayer(cors, ({ cors: find }) => (find === undefined ? null : { find })),
+  // Above tokens, as Istio's chain has it (CUSTOM may be what mints them), so its rules cannot speak of them.
+  inboundLayer(custom, ({ authorization: { custom: rules } }) => (rules.length === 0 ? null : { rules })),
+  // A bad token is 401 even where a rule would have said 403.
+  inboundLayer(authenticate, ({ jwt, verifier }) => (jwt.length === 0 || verifier === undefined ? null : { rules: jwt, verifier })),
+  // AUDIT, DENY, ALLOW, by then with the claims.
+  inboundLayer(authorize, ({ authorization, sinks }) => (decidesNothing(authorization, sinks) ? null : { authorization, sinks })),
+  // Last: time spent above is time of the caller's.
+  inboundLayer(deadline, () => ({})),
+  // Then your handler.
+];
+
+function decidesNothing({ audit, deny, allow, dryDeny, dryAllow }: Authorization, sinks: readonly AuditSink[]): boolean {
+  const noted = audit.length > 0 || dryDeny.length > 0 || dryAllow !== undefined || sinks.some(({ wants }) => wants === 'all');
+  return deny.length === 0 && allow === undefined && (sinks.length === 0 || !noted);
+}
+
+/** The handler of a port: everything that happens to a call before it is yours. */
+export function inboundStack(parts: InboundParts, runtime: Runtime): Handler {
+  return compose(INBOUND, parts, runtime, YOURS);
+}
+
+const YOURS: Handler = (exchange, transport) => transport.attempt(exchange, undefined);
+
 type Layer<Parts> = (parts: Parts, runtime: Runtime) => Filter | undefined;
 
 function layer<Parts, Config>(kind: FilterKind<Config>, config: (parts: Parts) => Config | null): Layer<Parts> {
   return (parts, runtime) => {
     const chosen = config(parts);
     return chosen === null ? undefined : kind.outbound?.(chosen, runtime);
+  };
+}
+
+function inboundLayer<Parts, Config>(kind: FilterKind<Config>, config: (parts: Parts) => Config | null): Layer<Parts> {
+  return (parts, runtime) => {
+    const chosen = config(parts);
+    return chosen === null ? undefined : kind.inbound?.(chosen, runtime);
   };
 }
 

@@ -12,13 +12,15 @@ import type { Duplex } from 'node:stream';
 import { ReplayBody } from './body.ts';
 import type { Application, Handable, RawHeaders } from './application.ts';
 import { isCallers, meshError } from './failure.ts';
-import { edited, editResponse, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
+import { edited, editResponse, setOne, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
 import type { PoolTable, PoolWire } from './pool.ts';
 import { Sending } from './sending.ts';
 import type { Dispatcher } from './undici.ts';
 
 type Controller = Dispatcher.DispatchController;
 
+/** Milliseconds we still wait: a server need not begin what nobody will read. A duration, for clocks differ (as grpc-timeout). */
+const DEADLINE = 'x-inmesh-deadline';
 /** Held bytes beyond which the upstream is paused until somebody decides about the reply. */
 const HELD_BYTES = 64 * 1024;
 /** An unwanted body that ends within this many bytes is read away, so that its connection can be used again. */
@@ -103,6 +105,9 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const { body, wire } = request;
     const target = request.query === '' ? path : `${path}?${request.query}`;
     const headers = edited(request.headers, edits.request, edits.authority ?? request.authority);
+    if (life.deadline < Infinity && this.#placement.policy.location === 'internal') {
+      setOne(headers, DEADLINE, String(Math.max(0, Math.round(life.deadline - this.#pools.now()))));
+    }
     const sent = body instanceof ReplayBody ? body.read() : body;
     wired.pool.dispatch(new Sending(target, call.method, headers, sent, wired.servername, wire), this);
   }

@@ -1,5 +1,7 @@
 import type { Endpoint } from '@inmesh/core';
 import type { ClusterPolicy } from '@inmesh/policy';
+import { connectMutual } from './connect-mutual.ts';
+import type { MutualPlan } from './mutual.ts';
 import { type TlsPlan, tlsOptions } from './tls.ts';
 import { buildConnector } from './undici.ts';
 
@@ -15,7 +17,7 @@ const waiting: (() => void)[] = [];
 type Connector = buildConnector.connector;
 
 /** Opens connections to one endpoint, as its policy says. */
-export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPlan | undefined): Connector {
+export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPlan | MutualPlan | undefined): Connector {
   const { connectTimeoutMs, tcpKeepalive } = policy.connection;
   const plain = {
     timeout: connectTimeoutMs,
@@ -26,6 +28,18 @@ export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPla
     useH2c: policy.http === 'http2' && tls === undefined,
   };
   if (tls === undefined) return buildConnector(plain);
+  if ('identity' in tls) return inTurn(connectMutual(endpoint, policy, tls));
+  // Built per connection: material is read anew, and sessions of an earlier identity are never resumed.
+  return inTurn((options, callback) =>
+    buildConnector({ ...plain, ...tlsOptions(tls), maxCachedSessions: 0 })(
+      { ...options, servername: tls.servername || undefined },
+      callback,
+    ),
+  );
+}
+
+/** Waits until few enough handshakes are under way. */
+function inTurn(connect: Connector): Connector {
   return (options, callback) => {
     const begin = () => {
       running += 1;
@@ -39,11 +53,7 @@ export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPla
         (callback as (...args: typeof outcome) => void)(...outcome);
       };
       try {
-        // Built per connection: material is read anew, and sessions of an earlier identity are never resumed.
-        buildConnector({ ...plain, ...tlsOptions(tls), maxCachedSessions: 0 })(
-          { ...options, servername: tls.servername || undefined },
-          settle,
-        );
+        connect(options, settle);
       } catch (error) {
         settle(error as Error, null);
       }

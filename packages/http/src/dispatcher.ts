@@ -1,6 +1,7 @@
 import type { Mesh } from '@inmesh/core';
 import { type ParsedUrlQueryInput, stringify } from 'node:querystring';
 import { DEFAULT_REPLAY_BYTES, wrapBody } from './body.ts';
+import type { Credentials } from './credentials.ts';
 import { Delivery, type Wiring } from './delivery.ts';
 import { flatten } from './headers.ts';
 import { originOf } from './origin.ts';
@@ -14,6 +15,8 @@ export interface DispatcherOptions {
   readonly replayBytes?: number;
   /** Carries traffic to hosts outside the mesh. Default: a plain undici Agent. */
   readonly fallback?: Dispatcher;
+  /** The workload's certificate, for mutual TLS. Default: none. */
+  readonly credentials?: Credentials;
 }
 
 /**
@@ -28,7 +31,7 @@ export class MeshDispatcher extends Dispatcher {
 
   constructor(mesh: Mesh, options: DispatcherOptions = {}) {
     super();
-    this.wiring = { mesh, pools: new PoolTable(mesh.clock, () => mesh.settings.connectionsPerEndpoint) };
+    this.wiring = { mesh, pools: new PoolTable(mesh, options.credentials) };
     this.replayBytes = options.replayBytes ?? DEFAULT_REPLAY_BYTES;
     this.#fallback = options.fallback;
     this.#ownFallback = options.fallback === undefined;

@@ -68,6 +68,11 @@ export function edited(flat: FlatHeaders, ops: readonly HeaderOp[], host: string
   return result;
 }
 
+/** Replaces what is there under a lower-case name. */
+export function setOne(flat: FlatHeaders, name: string, value: string): void {
+  apply(flat, { op: 'set', name, value });
+}
+
 function apply(flat: FlatHeaders, op: HeaderOp): void {
   if (op.op === 'add') {
     flat.push(op.name, op.value);

@@ -1,6 +1,8 @@
-import { type Clock, MeshError, type Placement, type Wire } from '@inmesh/core';
+import { type Identity, type Mesh, MeshError, type Placement, type Wire } from '@inmesh/core';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connector } from './connect.ts';
+import type { Credentials } from './credentials.ts';
+import { type MutualPlan, noIdentity, secureNaming, servernameOf, wantsMutual } from './mutual.ts';
 import type { HttpRequest } from './request.ts';
 import { Pool } from './undici.ts';
 import { type TlsPlan, planTls } from './tls.ts';
@@ -12,10 +14,20 @@ export class PoolWire implements Wire {
   readonly pool: Pool;
   /** The same for all requests of a pool: undici closes connections when it changes, and would take it from the Host header. */
   readonly servername: string | undefined;
+  /** The certificate its connections were made with; undefined where it is not the workload's. */
+  readonly identity: Identity | undefined;
   readonly #open: Set<Pool>;
 
-  constructor(policy: ClusterPolicy, settings: string, pool: Pool, servername: string | undefined, open: Set<Pool>) {
+  constructor(
+    policy: ClusterPolicy,
+    settings: string,
+    pool: Pool,
+    servername: string | undefined,
+    identity: Identity | undefined,
+    open: Set<Pool>,
+  ) {
     this.policy = policy;
+    this.identity = identity;
     this.settings = settings;
     this.pool = pool;
     this.servername = servername;
@@ -34,19 +46,19 @@ const WIRES = 64;
 
 /** Finds the connection pool of an endpoint: one per endpoint and TLS identity, kept with the endpoint itself. */
 export class PoolTable {
-  readonly #clock: Clock;
-  readonly #connectionsPerEndpoint: () => number;
+  readonly #mesh: Mesh;
+  readonly #credentials: Credentials | undefined;
   /** All that may hold a connection, those that are closing too. */
   readonly #open = new Set<Pool>();
   #destroyed: MeshError | undefined = undefined;
 
-  constructor(clock: Clock, connectionsPerEndpoint: () => number) {
-    this.#clock = clock;
-    this.#connectionsPerEndpoint = connectionsPerEndpoint;
+  constructor(mesh: Mesh, credentials?: Credentials) {
+    this.#mesh = mesh;
+    this.#credentials = credentials;
   }
 
   now(): number {
-    return this.#clock.now();
+    return this.#mesh.now();
   }
 
   /** Ends the calls on all pools, and those that come later. */
@@ -60,17 +72,19 @@ export class PoolTable {
   get(placement: Placement, request: HttpRequest, authority: string): PoolWire {
     if (this.#destroyed !== undefined) throw this.#destroyed;
     const { policy, wires } = placement;
-    const tls = planTls(policy, request.scheme, authority);
-    const key = tls === undefined ? 'http' : tls.key;
+    const identity = this.#identity(placement, request.scheme);
+    const tls = identity === undefined ? planTls(policy, request.scheme, authority) : undefined;
+    const key = identity !== undefined ? 'mutual' : tls === undefined ? 'http' : tls.key;
     const wire = wires.get(key) as PoolWire | undefined;
-    if (wire !== undefined && wire.policy === policy) return wire;
-    const settings = settingsOf(policy, this.#connectionsPerEndpoint());
+    if (wire !== undefined && wire.policy === policy && wire.identity === identity) return wire;
+    const settings = this.#settings(placement, identity);
     if (wire !== undefined && wire.settings === settings) {
       // The document changed, these settings did not: remember the new one so that the next call asks no further.
-      const renewed = new PoolWire(policy, settings, wire.pool, wire.servername, this.#open);
+      const renewed = new PoolWire(policy, settings, wire.pool, wire.servername, identity, this.#open);
       wires.set(key, renewed);
       return renewed;
     }
+    // After a rotation too: calls under way finish on the connections of the old certificate, no new one begins there.
     wire?.close();
     if (wire === undefined && wires.size >= WIRES) {
       // A Map keeps the order of insertion: the oldest makes room. Calls on it finish.
@@ -78,19 +92,46 @@ export class PoolTable {
       wires.delete(oldest);
       left.close();
     }
-    const pool = this.#create(placement, tls);
+    const plan = identity === undefined ? tls : this.#mutual(placement, identity);
+    const pool = this.#create(placement, plan);
     this.#open.add(pool);
-    const made = new PoolWire(policy, settings, pool, tls?.servername, this.#open);
+    const made = new PoolWire(policy, settings, pool, plan?.servername, identity, this.#open);
     wires.set(key, made);
     return made;
   }
 
-  #create({ endpoint, policy }: Placement, tls: TlsPlan | undefined): Pool {
+  /** The workload's certificate, where this connection is to be made with it. */
+  #identity({ policy, endpoint }: Placement, scheme: string): Identity | undefined {
+    if (!wantsMutual(policy, endpoint, scheme)) return undefined;
+    const identity = this.#credentials?.identity();
+    if (identity === undefined && policy.tls.mode === 'ISTIO_MUTUAL') throw noIdentity();
+    return identity;
+  }
+
+  #mutual({ policy, endpoint }: Placement, identity: Identity): MutualPlan {
+    return {
+      identity,
+      verifier: this.#credentials!.verifier,
+      clock: this.#mesh.clock,
+      servername: servernameOf(policy),
+      refuses: secureNaming(policy, endpoint, this.#mesh.settings),
+    };
+  }
+
+  /** What a pool depends on. Equal text, same pool. */
+  #settings({ policy, endpoint }: Placement, identity: Identity | undefined): string {
+    const { connectionsPerEndpoint, trustDomain, trustDomainAliases } = this.#mesh.settings;
+    const proven =
+      identity === undefined ? [] : [identity.version, trustDomain, trustDomainAliases, endpoint.namespace, endpoint.serviceAccount];
+    return JSON.stringify([policy.connection, policy.tls, policy.http, connectionsPerEndpoint, ...proven]);
+  }
+
+  #create({ endpoint, policy }: Placement, tls: TlsPlan | MutualPlan | undefined): Pool {
     const { connection } = policy;
     const host = endpoint.port === 0 ? 'localhost' : endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
     const http2 = policy.http === 'http2';
     return new Pool(`${tls === undefined ? 'http' : 'https'}://${host}${endpoint.port === 0 ? '' : `:${endpoint.port}`}`, {
-      connections: this.#connectionsPerEndpoint(),
+      connections: this.#mesh.settings.connectionsPerEndpoint,
       connect: connector(endpoint, policy, tls),
       allowH2: http2,
       ...priorKnowledge(http2 && tls === undefined),
@@ -103,11 +144,6 @@ export class PoolTable {
       ...(connection.idleTimeoutMs === null ? {} : { keepAliveTimeout: Math.max(1, connection.idleTimeoutMs) }),
     });
   }
-}
-
-/** What a pool depends on. Equal text, same pool. */
-function settingsOf(policy: ClusterPolicy, connections: number): string {
-  return JSON.stringify([policy.connection, policy.tls, policy.http, connections]);
 }
 
 /** undici knows this option of its Pool (HTTP/2 without TLS and without asking first), its types do not yet. */

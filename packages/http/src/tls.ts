@@ -21,7 +21,7 @@ export interface TlsPlan {
  * https URL, which without a policy is verified just as the bare client would.
  */
 export function planTls({ tls }: ClusterPolicy, scheme: string, authority: string): TlsPlan | undefined {
-  if (tls.mode === 'SIMPLE' || tls.mode === 'MUTUAL' || tls.mode === 'ISTIO_MUTUAL') {
+  if (tls.mode === 'SIMPLE' || tls.mode === 'MUTUAL') {
     return planFor('tls', tls.sni ?? hostname(authority), tls);
   }
   return scheme === 'https' ? planFor('https', hostname(authority), undefined) : undefined;
@@ -45,9 +45,6 @@ export function tlsOptions(plan: TlsPlan): ConnectionOptions {
   // By the name that was asked for, never by the endpoint's address, which is what Node falls back to where there is no SNI.
   const identity = (_: string, certificate: PeerCertificate): Error | undefined => checkServerIdentity(name, certificate);
   if (policy === undefined) return { servername, checkServerIdentity: identity };
-  if (policy.mode === 'ISTIO_MUTUAL') {
-    throw new MeshError('CONNECT_FAILED', 'DestinationRule tls mode ISTIO_MUTUAL needs a workload certificate, and this process has none');
-  }
   const san = policy.subjectAltNames;
   return {
     servername,

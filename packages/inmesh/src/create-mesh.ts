@@ -1,4 +1,6 @@
 import {
+  type AuditSink,
+  type CertificateSource,
   type Explanation,
   type ExplainRequest,
   joinObservers,
@@ -8,6 +10,7 @@ import {
   type MeshStatus as EngineStatus,
   type Observer,
   type Resolver,
+  systemClock,
 } from '@inmesh/core';
 import { dnsResolver } from '@inmesh/discovery';
 import { createFetch, createRequest, type Fetch, install, type Installed, MeshDispatcher, type Request } from '@inmesh/http';
@@ -15,6 +18,8 @@ import { type Document, type Problem, resolve, workload as completeWorkload, typ
 import { type DocumentHandlers, firstDocument, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
 import { istioMetrics } from '@inmesh/telemetry';
 import { detectWorkload } from './environment.ts';
+import { detectCertificates, Keyring } from './identity.ts';
+import { createServers, type Servers } from './servers.ts';
 
 export interface CreateMeshOptions {
   /** Where the policy comes from: a file or folder, an http(s) URL, or a source of your own. Default: INMESH_POLICY. */
@@ -31,6 +36,10 @@ export interface CreateMeshOptions {
   readonly localReplies?: 'answer' | 'throw';
   /** Bytes of a one-shot request body kept for another try. Default 64 KiB; beyond it there is no retry. */
   readonly replayBytes?: number;
+  /** Who this process proves to be: a source of certificates, or false for nobody. Default: found from the environment. */
+  readonly identity?: CertificateSource | false;
+  /** Who keeps decisions about callers. */
+  readonly audit?: readonly AuditSink[];
   /** Where endpoints come from, asked before DNS. */
   readonly resolvers?: readonly Resolver[];
   /** Who else counts calls and hears of events. */
@@ -56,10 +65,21 @@ export interface MeshStatus extends EngineStatus {
   readonly source: { readonly name: string; readonly trouble: string };
   /** Warnings and remarks on the document in force. */
   readonly problems: readonly Problem[];
+  /** Who this process proves to be, and what is wrong with the source of its certificate ('' = nothing); null: nobody. */
+  readonly identity: IdentityStatus | null;
+}
+
+export interface IdentityStatus {
+  readonly source: string;
+  /** '' until there is a certificate. */
+  readonly principal: string;
+  /** Milliseconds since 1970; 0 until there is a certificate. */
+  readonly expiresAt: number;
+  readonly trouble: string;
 }
 
 /** The mesh of this process. */
-export interface Mesh {
+export interface Mesh extends Servers {
   /** The built-in fetch, through the mesh. */
   readonly fetch: Fetch;
   /** The cheapest way to call: the body is collected, no stream is made unless asked for. */
@@ -98,6 +118,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     resolvers: [...(options.resolvers ?? []), dnsResolver()],
     observer: joinObservers(observers),
     localReplies: options.localReplies,
+    audit: options.audit,
   };
   const source = sourceFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] });
   const trouble = { text: '' };
@@ -126,7 +147,8 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     engine = await Engine.create(resolve(began, me), began.fingerprint, engineOptions);
     // The source may have spoken again while the engine was made.
     if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
-    return await assemble(engine, { options, source, trouble, metrics, watch, document: () => document! });
+    const keyring = await openKeyring(options, engine, engineOptions.observer);
+    return await assemble(engine, { options, source, trouble, metrics, watch, keyring, document: () => document! });
   } catch (error) {
     // Half a mesh is none: nothing may go on watching.
     watch.close();
@@ -141,17 +163,19 @@ interface Parts {
   readonly trouble: { readonly text: string };
   readonly metrics: { text(): string };
   readonly watch: { close(): void };
+  readonly keyring: Keyring | undefined;
   readonly document: () => Document;
 }
 
-async function assemble(engine: Engine, { options, source, trouble, metrics, watch, document }: Parts): Promise<Mesh> {
-  const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes });
+async function assemble(engine: Engine, { options, source, trouble, metrics, watch, keyring, document }: Parts): Promise<Mesh> {
+  const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes, credentials: keyring });
   let installed: Installed | undefined;
   const status = (): MeshStatus => ({
     ...engine.status(),
     installed: installed === undefined ? 'no' : installed.displaced ? 'displaced' : 'yes',
     source: { name: source.name, trouble: trouble.text },
     problems: document().problems,
+    identity: identityStatus(keyring),
   });
   const explain = (request: ExplainRequest): Explanation => engine.explain(request);
   const address = adminAddress(options.admin);
@@ -165,6 +189,7 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
     watch.close();
+    keyring?.close();
     installed?.uninstall();
     installed = undefined;
     await engine.close(graceMs);
@@ -172,6 +197,7 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     await Promise.all([dispatcher.destroy(), admin?.close()]);
   };
   return {
+    ...createServers({ mesh: engine, credentials: keyring }),
     fetch: createFetch(dispatcher),
     request: createRequest(dispatcher),
     dispatcher,
@@ -186,6 +212,24 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     adminUrl: admin?.url,
     close: ({ graceMs = 10_000 } = {}) => (closing ??= close(graceMs)),
   };
+}
+
+async function openKeyring(
+  { identity, startTimeoutMs = 5000 }: CreateMeshOptions,
+  engine: Engine,
+  observer: Observer,
+): Promise<Keyring | undefined> {
+  if (identity === false) return undefined;
+  const source = identity ?? (await detectCertificates(engine.settings.trustDomainAliases));
+  if (source === undefined) return undefined;
+  const tools = { clock: systemClock, random: Math.random, onEvent: (event: MeshEvent) => observer.event(event) };
+  return Keyring.open(source, startTimeoutMs, tools);
+}
+
+function identityStatus(keyring: Keyring | undefined): IdentityStatus | null {
+  if (keyring === undefined) return null;
+  const identity = keyring.identity();
+  return { source: keyring.name, principal: identity?.principal.uri ?? '', expiresAt: identity?.expiresAt ?? 0, trouble: keyring.trouble };
 }
 
 function adminAddress(option: CreateMeshOptions['admin']): AdminAddress | undefined {

@@ -23,9 +23,10 @@ describe('reference', () => {
       honoured: 'HTTP gRPC WebSocket TCP',
     });
     expect(field('DestinationRule', 'spec.trafficPolicy.loadBalancer.simple')?.type).toContain('LEAST_REQUEST');
-    expect(field('VirtualService', 'spec.http[].corsPolicy.maxAge')).toMatchObject({
+    expect(field('VirtualService', 'spec.http[].corsPolicy.maxAge')).toMatchObject({ honoured: 'server', notHonoured: '' });
+    expect(field('AuthorizationPolicy', 'spec.targetRefs[].name')).toMatchObject({
       honoured: '',
-      notHonoured: expect.stringContaining('browser') as string,
+      notHonoured: expect.stringContaining('waypoints') as string,
     });
     expect(field('VirtualService', 'spec.http[].mirrorPercent')?.deprecated).toContain('mirrorPercentage');
     expect(field('MeshConfig', 'spec.connectionsPerEndpoint')?.default).toBe('128');

@@ -15,6 +15,9 @@ export class EventMetrics {
   readonly #applied: Family;
   readonly #rejected: Family;
   readonly #source: Family;
+  readonly #rotations: Family;
+  readonly #expiry: Family;
+  readonly #identityFailures: Family;
   readonly #families: Family[] = [];
   /** Addresses out of rotation by cluster: told twice, they still count once. */
   readonly #out = new Map<string, Set<string>>();
@@ -39,6 +42,13 @@ export class EventMetrics {
     this.#applied = family('inmesh_policy_applied_total', 'counter', 'Policies put in force.');
     this.#rejected = family('inmesh_policy_rejected_total', 'counter', 'Policies refused; the one before stays in force.');
     this.#source = family('inmesh_policy_source_up', 'gauge', '1 while the source of the policy answers.');
+    this.#rotations = family('inmesh_identity_rotations_total', 'counter', 'Certificates taken into use.');
+    this.#expiry = family('inmesh_identity_expiry_timestamp_seconds', 'gauge', 'When the certificate in use expires.');
+    this.#identityFailures = family(
+      'inmesh_identity_failures_total',
+      'counter',
+      'Certificates that could not be had; the last one stays in use.',
+    );
     // Counters one alerts on exist from the start, or their first increase would not be seen.
     this.#applied.add({}, 0);
     this.#rejected.add({}, 0);
@@ -69,6 +79,11 @@ export class EventMetrics {
         return this.#rejected.add({});
       case 'policy.source':
         return this.#source.set({}, event.state === 'ok' ? 1 : 0);
+      case 'identity.changed':
+        this.#rotations.add({});
+        return this.#expiry.only({ principal: event.principal }, event.expiresAt / 1000);
+      case 'identity.failed':
+        return this.#identityFailures.add({});
       default:
         // A kind of a later version: nothing of ours to count.
         return event satisfies never;

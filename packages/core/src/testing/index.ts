@@ -11,5 +11,6 @@ export {
   testState,
 } from './exchange.ts';
 export { seededRandom } from './random.ts';
+export { type TestPeer, testPeer, testPrincipal } from './peer.ts';
 export { type ScriptedAttempt, type ScriptedTransport, scriptedTransport } from './transport.ts';
 export { testClusterPolicy, testOutlier, testService, testSpec, testWorkload } from './cluster.ts';

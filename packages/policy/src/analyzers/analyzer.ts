@@ -22,6 +22,7 @@ export class World {
   /** Of several the oldest holds. */
   readonly mesh: ResourceOf<'MeshConfig'> | undefined;
   readonly domain: string;
+  readonly rootNamespace: string;
   readonly #byKind = new Map<string, readonly Resource[]>();
   readonly #hosts = new Set<string>();
   readonly #wildcards: string[] = [];
@@ -32,6 +33,7 @@ export class World {
     for (const { kind, metadata } of resources) this.#names.add(`${kind}/${metadata.namespace}/${metadata.name}`);
     this.mesh = this.all('MeshConfig').toSorted((a, b) => byAge(a.metadata, b.metadata))[0];
     this.domain = this.mesh?.spec.domain ?? 'cluster.local';
+    this.rootNamespace = this.mesh?.spec.rootNamespace ?? 'istio-system';
     for (const { metadata } of this.all('Service')) this.#hosts.add(fullName(metadata.name, metadata.namespace, this.domain));
     for (const { spec } of this.all('ServiceEntry'))
       for (const host of spec.hosts)

@@ -2,17 +2,28 @@ import type { Resource } from '../document.ts';
 import type { Finding } from '../parse/finding.ts';
 import { World, type Analyzer } from './analyzer.ts';
 import { conflictingHosts } from './conflicting-hosts.ts';
+import { customProviders } from './custom-providers.ts';
+import { dryRunOnly } from './dry-run-only.ts';
 import { emptySubsets } from './empty-subsets.ts';
 import { gatewayOnly } from './gateway-only.ts';
+import { headRequests } from './head-requests.ts';
+import { hostPorts } from './host-ports.ts';
 import { meshConfigs } from './mesh-configs.ts';
+import { mtlsConflicts } from './mtls-conflicts.ts';
+import { plaintextCallers } from './plaintext-callers.ts';
 import { conflictingProtocols, unnamedProtocols } from './protocols.ts';
 import { references } from './references.ts';
+import { servicePorts } from './service-ports.ts';
 import { sidecars } from './sidecars.ts';
 import { splitRules } from './split-rules.ts';
+import { tcpDenied } from './tcp-denied.ts';
 import { failoverWithoutDetection, hiddenByPort, serverVerification } from './traffic-policies.ts';
+import { uncheckedTokens } from './unchecked-tokens.ts';
 import { unknownHosts } from './unknown-hosts.ts';
 import { unknownSubsets } from './unknown-subsets.ts';
+import { unmatchedSelectors } from './unmatched-selectors.ts';
 import { unreachableRules } from './unreachable-rules.ts';
+import { writtenPaths } from './written-paths.ts';
 
 const analyzers: readonly Analyzer[] = [
   unknownHosts,
@@ -30,6 +41,17 @@ const analyzers: readonly Analyzer[] = [
   unnamedProtocols,
   gatewayOnly,
   meshConfigs,
+  unmatchedSelectors,
+  plaintextCallers,
+  hostPorts,
+  writtenPaths,
+  headRequests,
+  tcpDenied,
+  dryRunOnly,
+  uncheckedTokens,
+  customProviders,
+  mtlsConflicts,
+  servicePorts,
 ];
 
 /** Lints over a whole document of sound resources. They warn and inform; they never reject. */

@@ -6,7 +6,7 @@ type Blocks = Pick<TrafficPolicy, 'connectionPool' | 'loadBalancer' | 'outlierDe
 type Path = readonly (string | number)[];
 
 /** Every traffic policy of a DestinationRule: of the rule, of its subsets. */
-function* policiesOf(
+export function* policiesOf(
   spec: SpecOf<'DestinationRule'>,
 ): Generator<{ readonly policy: TrafficPolicy; readonly path: Path; readonly subset: boolean }> {
   if (spec.trafficPolicy !== undefined) yield { policy: spec.trafficPolicy, path: ['spec', 'trafficPolicy'], subset: false };

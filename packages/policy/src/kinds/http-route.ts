@@ -163,6 +163,9 @@ const rules: Check<HTTPRouteSpec> = (spec, report) => {
       checkFilters(backend?.filters, [...where, 'filters'], report);
       if ((backend?.filters ?? []).some((filter) => filter?.type === 'RequestRedirect'))
         report.error([...where, 'filters'], 'RequestRedirect stands on a rule, not on a backendRef');
+      for (const [filterIndex, filter] of (backend?.filters ?? []).entries())
+        if (filter?.type === 'CORS')
+          report.warning([...where, 'filters', filterIndex], 'CORS has no effect on a backendRef', 'put it on the rule', 'INM0302');
     }
 
     const { request, backendRequest } = entry.timeouts ?? {};

@@ -1,5 +1,6 @@
 import type * as v from 'valibot';
 import type { Resource } from '../document.ts';
+import { authorizationPolicy } from './authorization-policy.ts';
 import { backendTlsPolicy } from './backend-tls-policy.ts';
 import { destinationRule } from './destination-rule.ts';
 import { gateway } from './gateway.ts';
@@ -9,7 +10,9 @@ import type { Kind } from './kind.ts';
 import { configMap, endpointSlice, node, pod, service } from './kubernetes.ts';
 import { tcpRoute, tlsRoute } from './l4-routes.ts';
 import { meshConfig } from './mesh-config.ts';
+import { peerAuthentication } from './peer-authentication.ts';
 import { referenceGrant } from './reference-grant.ts';
+import { requestAuthentication } from './request-authentication.ts';
 import { serviceEntry } from './service-entry.ts';
 import { sidecar } from './sidecar.ts';
 import { virtualService } from './virtual-service.ts';
@@ -19,6 +22,7 @@ import { workloadGroup } from './workload-group.ts';
 const all = [
   virtualService, destinationRule, serviceEntry, workloadEntry, sidecar, workloadGroup, gateway,
   httpRoute, grpcRoute, backendTlsPolicy, referenceGrant, tcpRoute, tlsRoute,
+  peerAuthentication, requestAuthentication, authorizationPolicy,
   meshConfig,
   service, endpointSlice, pod, node, configMap,
 ] as const; // prettier-ignore

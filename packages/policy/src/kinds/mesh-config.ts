@@ -99,6 +99,30 @@ const schema = v.object({
     ),
     {},
   ),
+  defaultConfig: v.optional(
+    required(
+      v.object({
+        gatewayTopology: v.optional(
+          required(
+            v.object({
+              numTrustedProxies: defaulted(
+                whole(0, 4_294_967_295),
+                0,
+                'Proxies in front of the mesh whose entries in X-Forwarded-For are believed, counted from the right. 0: none, the peer is the client.',
+                { honoured: 'S' },
+              ),
+            }),
+            'What stands in front of the mesh.',
+            { honoured: 'S' },
+          ),
+          {},
+        ),
+      }),
+      'Settings of each workload, of which this is known here.',
+      { honoured: 'S' },
+    ),
+    {},
+  ),
   enableAutoMtls: defaulted(v.boolean(), true, 'Mutual TLS wherever both ends have an identity and no DestinationRule says otherwise.', {
     honoured: 'HGWT',
   }),

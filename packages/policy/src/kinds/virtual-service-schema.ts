@@ -85,18 +85,21 @@ const fault = v.object({
   ),
 });
 
+const S = { honoured: 'S' } as const;
+
 const corsPolicy = v.object({
-  allowOrigins: list(originMatch, 'Origins that may call.'),
-  allowOrigin: list(v.string(), 'Origins that may call.', { deprecated: 'write allowOrigins' }),
-  allowMethods: list(v.string(), 'Methods for Access-Control-Allow-Methods.'),
-  allowHeaders: list(v.string(), 'Headers for Access-Control-Allow-Headers.'),
-  exposeHeaders: list(v.string(), 'Headers for Access-Control-Expose-Headers.'),
-  maxAge: optional(duration, 'How long the answer to a preflight may be kept.'),
-  allowCredentials: optional(v.boolean(), 'Whether callers may send credentials.'),
+  allowOrigins: list(originMatch, 'Origins that may call; exact `*`: any.', S),
+  allowOrigin: list(v.string(), 'Origins that may call.', { deprecated: 'write allowOrigins', ...S }),
+  allowMethods: list(v.string(), 'Methods for Access-Control-Allow-Methods.', S),
+  allowHeaders: list(v.string(), 'Headers for Access-Control-Allow-Headers.', S),
+  exposeHeaders: list(v.string(), 'Headers for Access-Control-Expose-Headers.', S),
+  maxAge: optional(duration, 'How long the answer to a preflight may be kept.', S),
+  allowCredentials: optional(v.boolean(), 'Whether callers may send credentials.', S),
   unmatchedPreflights: defaulted(
     oneOf('UNSPECIFIED', 'FORWARD', 'IGNORE'),
     'UNSPECIFIED',
     'What happens to preflights of other origins. UNSPECIFIED is FORWARD.',
+    S,
   ),
 });
 
@@ -189,9 +192,11 @@ const httpRoute = v.object({
     'Send copies of each call to several destinations.',
     { honoured: 'HG' },
   ),
-  corsPolicy: optional(corsPolicy, 'Cross-origin rules.', {
-    notHonoured: 'it is for callers in a browser: the server side will obey it, a client in a process has no origin',
-  }),
+  corsPolicy: optional(
+    corsPolicy,
+    'Cross-origin rules for callers in a browser: obeyed where calls arrive, at the workloads of the hosts and destinations.',
+    S,
+  ),
   headers: optional(headers, 'Header operations of the route.', { honoured: 'HGW' }),
 });
 

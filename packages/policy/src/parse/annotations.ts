@@ -1,20 +1,40 @@
 import type { Metadata } from '../document.ts';
+import { DRY_RUN_ANNOTATION } from '../kinds/authorization-policy-checks.ts';
 import { LOAD_BALANCER_ANNOTATION } from '../kinds/destination-rule.ts';
 import { nearest } from '../schema/nearest.ts';
 import { clip } from '../schema/scalars.ts';
 import type { Findings } from './finding.ts';
 
-/** Annotations of ours: where they may stand and which values they have. */
-const KNOWN = new Map<string, { readonly kind: string; readonly values: readonly string[] }>([
-  [LOAD_BALANCER_ANNOTATION, { kind: 'DestinationRule', values: ['PEAK_EWMA'] }],
+interface Annotation {
+  readonly kind: string;
+  readonly values: readonly string[];
+  /** What the values are, in words; else they are listed. */
+  readonly words?: string;
+  /** Kinds on which it is not just without meaning but refused. */
+  readonly refusedOn: readonly string[];
+}
+
+/** Annotations that are obeyed: where they may stand and which values they have. */
+const KNOWN = new Map<string, Annotation>([
+  [LOAD_BALANCER_ANNOTATION, { kind: 'DestinationRule', values: ['PEAK_EWMA'], refusedOn: [] }],
+  [
+    DRY_RUN_ANNOTATION,
+    {
+      kind: 'AuthorizationPolicy',
+      // Go's ParseBool.
+      values: ['1', 't', 'T', 'TRUE', 'true', 'True', '0', 'f', 'F', 'FALSE', 'false', 'False'],
+      words: '"true" or "false"',
+      refusedOn: ['PeerAuthentication', 'RequestAuthentication'],
+    },
+  ],
 ]);
 
-/** Judges the annotations of inmesh.dev; those of others are none of our business. */
+/** Judges the annotations of inmesh.dev, and those of Istio that are obeyed; those of others are none of our business. */
 export function checkAnnotations(kind: string, metadata: Metadata, found: Findings): void {
   for (const [name, value] of Object.entries(metadata.annotations)) {
-    if (!name.startsWith('inmesh.dev/')) continue;
-    const path = ['metadata', 'annotations', name];
     const known = KNOWN.get(name);
+    if (known === undefined && !name.startsWith('inmesh.dev/')) continue;
+    const path = ['metadata', 'annotations', name];
     if (known === undefined) {
       const guess = nearest(name, KNOWN.keys());
       found.push({
@@ -28,7 +48,7 @@ export function checkAnnotations(kind: string, metadata: Metadata, found: Findin
     } else if (known.kind !== kind)
       found.push({
         code: 'IST0107',
-        severity: 'warning',
+        severity: known.refusedOn.includes(kind) ? 'error' : 'warning',
         path,
         message: `annotation ${name} has no meaning on a ${kind}`,
         hint: `it belongs on a ${known.kind}`,
@@ -40,7 +60,7 @@ export function checkAnnotations(kind: string, metadata: Metadata, found: Findin
         severity: 'error',
         path,
         message: `"${clip(value)}" is no value of ${name}`,
-        hint: `write ${known.values.join(' or ')}`,
+        hint: `write ${known.words ?? known.values.join(' or ')}`,
       });
   }
 }

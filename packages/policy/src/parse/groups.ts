@@ -6,7 +6,8 @@ export type Standing =
   | { readonly is: 'ours'; readonly kind: Kind }
   | { readonly is: 'version'; readonly kind: Kind }
   | { readonly is: 'later'; readonly why: string }
-  | { readonly is: 'unknown'; readonly known: readonly string[] }
+  /** guards: kinds of the group keep callers out, so that none may be lost. */
+  | { readonly is: 'unknown'; readonly known: readonly string[]; readonly guards: boolean }
   | { readonly is: 'foreign'; readonly name: string };
 
 const byName = new Map(kinds.map((kind) => [`${kind.group}/${kind.kind}`, kind]));
@@ -16,9 +17,6 @@ const OUR_GROUPS: ReadonlySet<string> = new Set([
 ]); // prettier-ignore
 
 const LATER = new Map([
-  ['security.istio.io/AuthorizationPolicy', 'who may call is not decided yet: every call is allowed'],
-  ['security.istio.io/RequestAuthentication', 'tokens are not checked yet'],
-  ['security.istio.io/PeerAuthentication', 'the server side does not ask for mutual TLS yet'],
   ['telemetry.istio.io/Telemetry', 'metrics, traces and logs follow the options of the process'],
   ['networking.istio.io/EnvoyFilter', 'there is no Envoy to configure'],
   ['networking.istio.io/ProxyConfig', 'there is no proxy to configure'],
@@ -40,5 +38,5 @@ export function standing(apiVersion: string, kind: string): Standing {
   if (why !== undefined) return { is: 'later', why };
   if (!OUR_GROUPS.has(group)) return { is: 'foreign', name: `${group === '' ? 'core' : group}/${kind}` };
   const known = [...byName.keys(), ...LATER.keys()].filter((one) => one.startsWith(`${group}/`)).map((one) => one.slice(group.length + 1));
-  return { is: 'unknown', known };
+  return { is: 'unknown', known, guards: group === 'security.istio.io' };
 }

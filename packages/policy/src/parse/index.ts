@@ -208,7 +208,8 @@ function judge(candidate: Candidate, problems: Problems, skipped: Record<string,
       const guess = nearest(kindName, found.known);
       tell(label, {
         code: 'INM0004',
-        severity: 'warning',
+        // A rule that keeps callers out must not be lost for its spelling.
+        severity: found.guards ? 'error' : 'warning',
         path: ['kind'],
         message: `${clip(apiVersion)} knows no kind ${clip(kindName)}; the resource is left out`,
         hint: guess === undefined ? (found.known.length === 0 ? '' : `its kinds are ${found.known.join(', ')}`) : `did you mean ${guess}?`,

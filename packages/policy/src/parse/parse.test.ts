@@ -122,8 +122,9 @@ describe('kinds', () => {
 
   it.each([
     ['networking.istio.io/v1', 'VirtualServices', 'INM0004 warning', /did you mean VirtualService\?/],
-    ['security.istio.io/v1', 'AuthorizationPolicies', 'INM0004 warning', /./],
-    ['security.istio.io/v1', 'AuthorizationPolicy', 'INM0005 warning', /^/],
+    ['security.istio.io/v1', 'AuthorizationPolicies', 'INM0004 error', /its kinds are .*AuthorizationPolicy/],
+    ['security.istio.io/v1alpha1', 'AuthorizationPolicy', 'INM0006 error', /security.istio.io\/v1/],
+    ['telemetry.istio.io/v1', 'Telemetry', 'INM0005 warning', /^/],
     ['gateway.networking.k8s.io/v1', 'Gateway', 'INM0005 warning', /^/],
     ['networking.istio.io/v2', 'VirtualService', 'INM0006 error', /networking.istio.io\/v1/],
     ['inmesh.dev/v1beta1', 'MeshConfig', 'INM0006 error', /inmesh.dev\/v1/],

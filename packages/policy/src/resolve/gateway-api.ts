@@ -1,19 +1,24 @@
-import type { ResourceOf } from '../kinds/index.ts';
-import type { HeaderMatch, PathMatch, PathRewrite, Route, RouteAction, RouteMatch } from '../model.ts';
+import type { PathMatch, PathRewrite, Route, RouteAction, RouteMatch } from '../model.ts';
 import type { Target } from './destinations.ts';
+import {
+  type AnyRoute,
+  byPrecedence,
+  type GrpcRoute,
+  type HttpRoute,
+  rankGrpc,
+  rankHttp,
+  type Ranked,
+  type Rule,
+} from './gateway-precedence.ts';
 import { type Governor, perPort } from './governor.ts';
 import { headerOps, type HeaderEdits, type HeaderOperations } from './headers.ts';
 import { byAge, byAgeAndPath, labelOf } from './order.ts';
 import type { Registry } from './registry.ts';
 import { retryPolicy, type RetrySettings } from './retries.ts';
-import { type Choice, forwardTo, MATCH_ALL, matchesAll, mirrorTo, note, type RouteContext } from './routes.ts';
+import { type Choice, forwardTo, matchesAll, mirrorTo, note, type RouteContext } from './routes.ts';
 import type { Setting } from './virtual-service.ts';
 
-type HttpRoute = ResourceOf<'HTTPRoute'>;
-type GrpcRoute = ResourceOf<'GRPCRoute'>;
-type AnyRoute = HttpRoute | GrpcRoute;
 type Parent = AnyRoute['spec']['parentRefs'][number];
-type Rule = HttpRoute['spec']['rules'][number] | GrpcRoute['spec']['rules'][number];
 type Filter = HttpRoute['spec']['rules'][number]['filters'][number] | GrpcRoute['spec']['rules'][number]['filters'][number];
 type Backend = HttpRoute['spec']['rules'][number]['backendRefs'][number] | GrpcRoute['spec']['rules'][number]['backendRefs'][number];
 
@@ -111,93 +116,6 @@ function governorOf(attachments: readonly Attachment[], setting: Setting, entryH
       return { routes: translate(ranked, port, setting, entryHosts, notes), notes };
     }),
   };
-}
-
-// ── precedence ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** One match of one rule, with what decides its place. */
-interface Ranked {
-  readonly route: AnyRoute;
-  readonly rule: Rule;
-  readonly index: number;
-  readonly match: RouteMatch;
-  /** Compared from left to right, the greater first. */
-  readonly rank: readonly number[];
-}
-
-/** Ties: the oldest route, then namespace/name, then the order of rules and matches, which sorting keeps. */
-function byPrecedence(a: Ranked, b: Ranked): number {
-  for (const [at, value] of a.rank.entries()) {
-    const other = b.rank[at] ?? 0;
-    if (other !== value) return other - value;
-  }
-  return byAgeAndPath(a.route.metadata, b.route.metadata);
-}
-
-const PATH_RANK: Readonly<Record<string, number>> = { Exact: 3, PathPrefix: 2, RegularExpression: 1 };
-
-/** Exact before prefix before regex, the longer before the shorter, then method, count of headers, count of query parameters (Istio sortHTTPRoutes). */
-const rankHttp = (route: HttpRoute): Ranked[] =>
-  route.spec.rules.flatMap((rule, index) =>
-    rule.matches.map(({ path: { type, value }, headers, queryParams, method }): Ranked => {
-      const match = {
-        ...MATCH_ALL,
-        path: httpPath(type, value),
-        method: method === undefined ? null : ({ kind: 'exact', value: method } as const),
-        headers: conditions(headers, (name) => name.toLowerCase()),
-        query: conditions(queryParams, (name) => name),
-      };
-      return {
-        route,
-        rule,
-        index,
-        match,
-        rank: [PATH_RANK[type] ?? 0, match.path.value.length, method === undefined ? 0 : 1, match.headers.length, match.query.length],
-      };
-    }),
-  );
-
-function httpPath(type: string, value: string): PathMatch {
-  if (type === 'Exact') return { kind: 'exact', value, ignoreCase: false };
-  return type === 'RegularExpression' ? { kind: 'regex', value } : { kind: 'segments', value: segments(value), ignoreCase: false };
-}
-
-/** Whole segments: `/foo/` and `/foo` are the same, and `/` is everything. */
-const segments = (value: string): string => value.replace(/\/+$/, '');
-
-/** Of entries of the same name the first counts. */
-function conditions(
-  list: readonly { readonly type: string; readonly name: string; readonly value: string }[],
-  key: (name: string) => string,
-): HeaderMatch[] {
-  const seen = new Map<string, HeaderMatch>();
-  for (const { type, name, value } of list)
-    if (!seen.has(key(name)))
-      seen.set(key(name), { name: key(name), match: { kind: type === 'RegularExpression' ? 'regex' : 'exact', value }, invert: false });
-  return [...seen.values()];
-}
-
-/** The longer service name, then the longer method name, then more headers (GRPCRoute, precedence of matches). */
-const rankGrpc = (route: GrpcRoute): Ranked[] =>
-  route.spec.rules.flatMap((rule, index) =>
-    (rule.matches.length === 0 ? [{ method: undefined, headers: [] }] : rule.matches).map(({ method, headers }): Ranked => ({
-      route,
-      rule,
-      index,
-      match: { ...MATCH_ALL, path: grpcPath(method), headers: conditions(headers, (name) => name.toLowerCase()) },
-      rank: [method?.service?.length ?? 0, method?.method?.length ?? 0, headers.length],
-    })),
-  );
-
-/** A call's path is /package.Service/Method (Istio createGRPCURIMatch). */
-function grpcPath(match: GrpcRoute['spec']['rules'][number]['matches'][number]['method']): PathMatch | null {
-  const { type, service, method } = match ?? {};
-  if (service === undefined && method === undefined) return null;
-  if (type === 'RegularExpression') return { kind: 'regex', value: `/${service ?? '[^/]+'}/${method ?? '.+'}` };
-  if (method === undefined) return { kind: 'prefix', value: `/${service}/`, ignoreCase: false };
-  return service === undefined
-    ? { kind: 'regex', value: `/[^/]+/${method}` }
-    : { kind: 'exact', value: `/${service}/${method}`, ignoreCase: false };
 }
 
 // ── translation ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -208,7 +208,7 @@ function memberOf(
     network: labels['topology.istio.io/network'] ?? '',
     weight: 1,
     serviceAccount: pod?.spec.serviceAccountName ?? '',
-    mtls: false,
+    mtls: saysMtls(labels) ?? false,
     plaintextPorts: [],
     workload: podName === undefined ? '' : workloadOf(podName, labels),
     namespace: endpoint.targetRef?.namespace ?? namespace,
@@ -217,6 +217,12 @@ function memberOf(
     ...(endpoint.hostname === undefined ? {} : { hostname: endpoint.hostname }),
   };
 }
+
+const TLS_MODE = 'security.istio.io/tlsMode';
+
+/** Whether a workload says of itself, by Istio's label, that it takes mutual TLS; undefined: it says nothing. */
+export const saysMtls = (labels: EndpointSpec['labels']): boolean | undefined =>
+  labels[TLS_MODE] === undefined ? undefined : labels[TLS_MODE] === 'istio';
 
 /** The label `istio-locality` of the pod, else the labels of its node, else the zone of the slice (Istio getPodLocality). */
 export function placeOf(labels: Readonly<Record<string, string>>, node: string, zone: string | undefined, machines: Machines): Locality {

@@ -4,9 +4,10 @@ import { backendTlsOf } from './backend-tls.ts';
 import { clustersOf } from './clusters.ts';
 import { rulesOf } from './destination-rule.ts';
 import { gatewayRoutesOf } from './gateway-api.ts';
-import { OPEN } from './inbound.ts';
+import { inboundOf } from './inbound.ts';
 import { meshOf, settingsOf } from './mesh-config.ts';
 import { compareText } from './order.ts';
+import { peerAuthenticationsOf } from './peer-authentication.ts';
 import { registryOf } from './registry.ts';
 import { declaredServices, visibleServices } from './services.ts';
 import { scopeOf, sidecarFor } from './sidecar.ts';
@@ -22,7 +23,8 @@ export function resolve(document: Document, workload: Workload): Model {
   const mesh = meshOf(registry);
   const { config } = mesh;
 
-  const visible = visibleServices(declaredServices(registry, config.domain), workload, config.defaultServiceExportTo);
+  const peers = peerAuthenticationsOf(registry.of('PeerAuthentication'), config.rootNamespace);
+  const visible = visibleServices(declaredServices(registry, config.domain, peers), workload, config.defaultServiceExportTo);
   const scope = scopeOf(sidecarFor(registry.of('Sidecar'), workload, config.rootNamespace), visible, workload);
   const rules = rulesOf(registry.of('DestinationRule'), workload, config);
   const clusters = clustersOf({ workload, scope, rules, backendTls: backendTlsOf(registry), mesh: config });
@@ -42,6 +44,6 @@ export function resolve(document: Document, workload: Workload): Model {
     services: [...services].sort((a, b) => compareText(a.host, b.host)),
     hosts,
     clusters: clusters.all(),
-    inbound: OPEN,
+    inbound: inboundOf(registry, workload, config, peers),
   };
 }

@@ -103,7 +103,8 @@ const nameOf = (rule: string | undefined, block: string | undefined): string =>
 
 // ── match ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function matchOf(block: HttpMatch): RouteMatch {
+/** The conditions of a match block that are asked of each call. */
+export function matchOf(block: HttpMatch): RouteMatch {
   return {
     path: pathOf(block.uri, block.ignoreUriCase),
     method: block.method ?? null,

@@ -2,7 +2,7 @@ import type { ResourceOf } from '../kinds/index.ts';
 import type { WorkloadEntrySpec } from '../kinds/workload-entry.ts';
 import type { EndpointSpec, Service } from '../model.ts';
 import { type KnownService, trafficDistributionOf } from './known-service.ts';
-import { type Machines, placeOf, workloadOf } from './kubernetes.ts';
+import { type Machines, placeOf, saysMtls, workloadOf } from './kubernetes.ts';
 import { byAge, labelOf } from './order.ts';
 import type { Registry } from './registry.ts';
 import { parseLocality } from './workload.ts';
@@ -27,12 +27,15 @@ export function entryServices(registry: Registry, machines: Machines): KnownServ
   const services = new Map<string, KnownService>();
   for (const entry of entries) {
     const selected = entry.spec.workloadSelector;
-    const members =
+    const declared =
       selected === undefined
         ? entry.spec.endpoints.flatMap((one) => entryEndpoint(one, one.labels, entry.spec.ports, '', entry.metadata.namespace))
         : (candidates.get(entry.metadata.namespace) ?? [])
             .filter(({ labels }) => selects(selected.labels, labels))
             .map((one) => one.endpoint(entry.spec.ports));
+    // What is outside the mesh has no identity of it, whatever its labels say.
+    const outside = entry.spec.location === 'MESH_EXTERNAL';
+    const members = outside ? declared.map((one) => (one.mtls ? { ...one, mtls: false } : one)) : declared;
     for (const host of entry.spec.hosts) {
       const added = serviceOf(entry, host.toLowerCase(), members);
       const key = `${added.service.namespace}/${added.service.host}`;
@@ -110,7 +113,8 @@ function entryEndpoint(
       network: entry.network ?? labels['topology.istio.io/network'] ?? '',
       weight: entry.weight ?? 1,
       serviceAccount: entry.serviceAccount ?? '',
-      mtls: false,
+      // An account is an identity: who has one can show it (Istio getTLSModeFromWorkloadEntry).
+      mtls: saysMtls(labels) ?? entry.serviceAccount !== undefined,
       plaintextPorts: [],
       workload,
       namespace,
@@ -157,7 +161,7 @@ function podCandidates(registry: Registry, machines: Machines): Candidate[] {
         network: labels['topology.istio.io/network'] ?? '',
         weight: 1,
         serviceAccount: pod.spec.serviceAccountName ?? '',
-        mtls: false,
+        mtls: saysMtls(labels) ?? false,
         plaintextPorts: [],
         workload: workloadOf(name, labels),
         namespace,

@@ -80,6 +80,15 @@ export const httpRoute = gatewayApi('HTTPRoute');
 export const grpcRoute = gatewayApi('GRPCRoute');
 export const backendTlsPolicy = gatewayApi('BackendTLSPolicy');
 
+const security =
+  (kind: string) =>
+  (name: string, spec: object, metadata: object = {}): string =>
+    JSON.stringify({ apiVersion: 'security.istio.io/v1', kind, metadata: { name, namespace: 'default', ...metadata }, spec });
+
+export const peerAuthentication = security('PeerAuthentication');
+export const requestAuthentication = security('RequestAuthentication');
+export const authorizationPolicy = security('AuthorizationPolicy');
+
 export const meshConfig = (spec: object): string =>
   JSON.stringify({ apiVersion: 'inmesh.dev/v1', kind: 'MeshConfig', metadata: { name: 'mesh' }, spec });
 

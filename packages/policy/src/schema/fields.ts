@@ -35,6 +35,10 @@ export const defaulted = <S extends Schema, const D extends v.InferInput<S>>(sch
 export const list = <S extends Schema>(item: S, meaning: string, facts?: Facts) =>
   v.optional(documented(v.array(item), meaning, facts), []);
 
+/** A list of so many `things` at most; absent means empty. */
+export const listOf = <S extends Schema>(most: number, things: string, item: S, meaning: string, facts?: Facts) =>
+  v.optional(documented(v.pipe(v.array(item), v.maxLength(most, `holds more than ${most} ${things}`)), meaning, facts), []);
+
 /** A list that needs at least one entry. */
 export const filled = <S extends Schema>(item: S, meaning: string, facts?: Facts) =>
   documented(v.pipe(v.array(item), v.minLength(1, 'is empty\nadd at least one entry, or remove the field')), meaning, facts);

@@ -7,6 +7,12 @@ const istio = (kind: string, name: string, spec: object, namespace = 'shop'): ob
   metadata: { name, namespace },
   spec,
 });
+const security = (kind: string, name: string, spec: object, annotations = {}): object => ({
+  apiVersion: 'security.istio.io/v1',
+  kind,
+  metadata: { name, namespace: 'shop', annotations },
+  spec,
+});
 const gatewayApi = (kind: string, name: string, spec: object): object => ({
   apiVersion: 'gateway.networking.k8s.io/v1',
   kind,
@@ -172,11 +178,76 @@ const resources: unknown[] = [
     parentRefs: [{ group: '', kind: 'Service', name: 'reviews' }],
     rules: [{ backendRefs: [{ name: 'reviews', port: 80 }] }],
   }),
+  security('PeerAuthentication', 'reviews', {
+    selector: { matchLabels: { app: 'reviews' } },
+    mtls: { mode: 'STRICT' },
+    portLevelMtls: { 8080: { mode: 'PERMISSIVE' } },
+  }),
+  security('RequestAuthentication', 'reviews', {
+    selector: { matchLabels: { app: 'reviews' } },
+    jwtRules: [
+      {
+        issuer: 'https://issuer.example.com',
+        audiences: ['shop'],
+        jwksUri: 'https://issuer.example.com/keys',
+        fromHeaders: [{ name: 'x-token', prefix: 'Bearer ' }],
+        fromParams: ['token'],
+        fromCookies: ['session'],
+        outputPayloadToHeader: 'x-payload',
+        outputClaimToHeaders: [{ header: 'x-group', claim: 'user.group' }],
+        forwardOriginalToken: true,
+        timeout: '2s',
+        spaceDelimitedClaims: ['roles'],
+      },
+      { issuer: 'other', jwks: '{"keys":[]}' },
+    ],
+  }),
+  security('AuthorizationPolicy', 'reviews', {
+    selector: { matchLabels: { app: 'reviews' } },
+    action: 'ALLOW',
+    rules: [
+      {
+        from: [
+          { source: { principals: ['cluster.local/ns/shop/sa/front'], notNamespaces: ['bad'], ipBlocks: ['10.0.0.0/8'] } },
+          { source: { serviceAccounts: ['front', 'other/back'], requestPrincipals: ['*'], trustDomains: ['cluster.*'] } },
+        ],
+        to: [
+          {
+            operation: {
+              hosts: ['reviews', 'reviews:*'],
+              ports: ['8080'],
+              methods: ['GET'],
+              paths: ['/a/*', '/b/{*}/c/{**}'],
+              notPaths: ['/a/x'],
+            },
+          },
+        ],
+        when: [
+          { key: 'request.headers[x-user]', values: ['jason'], notValues: ['root'] },
+          { key: 'request.auth.claims[realm][roles]', values: ['admin'] },
+          { key: 'remote.ip', notValues: ['192.0.2.1'] },
+        ],
+      },
+      {},
+    ],
+  }),
+  security('AuthorizationPolicy', 'no-secrets', {
+    action: 'DENY',
+    rules: [{ to: [{ operation: { ports: ['8080'], paths: ['/secret*'] } }] }],
+  }),
+  security('AuthorizationPolicy', 'try', { rules: [{ from: [{ source: { namespaces: ['shop'] } }] }] }, { 'istio.io/dry-run': 'true' }),
+  security('AuthorizationPolicy', 'audit', { action: 'AUDIT', targetRefs: [{ group: '', kind: 'Service', name: 'reviews' }], rules: [{}] }),
   {
     apiVersion: 'inmesh.dev/v1',
     kind: 'MeshConfig',
     metadata: { name: 'mesh' },
-    spec: { defaultHttpRetryPolicy: { attempts: 1, retryOn: 'reset' }, connectTimeout: '2s', alwaysEjectOne: false },
+    spec: {
+      trustDomainAliases: ['old.local'],
+      defaultConfig: { gatewayTopology: { numTrustedProxies: 1 } },
+      defaultHttpRetryPolicy: { attempts: 1, retryOn: 'reset' },
+      connectTimeout: '2s',
+      alwaysEjectOne: false,
+    },
   },
   core('Service', 'reviews', {
     spec: { selector: { app: 'reviews' }, ports: [{ name: 'http', port: 80, targetPort: 8080 }], clusterIP: '10.0.0.10' },

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
-import { defaulted, documented, filled, flag, list, must, oneLine, optional, required, text } from '../../schema/fields.ts';
+import { defaulted, documented, filled, list, must, oneLine, optional, required, text } from '../../schema/fields.ts';
 import { clip, gepDuration, isHttpToken, isWildcardHost, oneOf, port, whole } from '../../schema/scalars.ts';
+import { checkCorsFilter, type CorsFilter, corsFilter } from './cors-filter.ts';
 import type { Partly, Path, Report } from '../kind.ts';
 
 /** Parts that HTTPRoute, GRPCRoute, TCPRoute and TLSRoute share. */
@@ -138,18 +139,9 @@ const httpFilter = v.object({
     'Change the call before it is sent.',
     { honoured: 'H' },
   ),
-  cors: optional(
-    v.object({
-      allowOrigins: list(v.string(), 'Origins that may call.'),
-      allowCredentials: flag('Whether callers may send credentials.'),
-      allowMethods: list(v.string(), 'Methods for Access-Control-Allow-Methods.'),
-      allowHeaders: list(v.string(), 'Headers for Access-Control-Allow-Headers.'),
-      exposeHeaders: list(v.string(), 'Headers for Access-Control-Expose-Headers.'),
-      maxAge: defaulted(whole(1, 2_147_483_647), 5, 'How long the answer to a preflight may be kept, seconds.'),
-    }),
-    'Cross-origin rules.',
-    { notHonoured: 'it is for callers in a browser: the server side will obey it, a client in a process has no origin' },
-  ),
+  cors: optional(corsFilter, 'Cross-origin rules for callers in a browser: obeyed where calls arrive, at the workloads of the parent.', {
+    honoured: 'S',
+  }),
   externalAuth: optional(
     v.object({
       protocol: required(oneOf('HTTP', 'GRPC'), 'Protocol of the authorization service.'),
@@ -258,6 +250,8 @@ export function checkFilters(filters: readonly (Filter | undefined)[] | undefine
     const repeatable = type === 'RequestMirror' || type === 'ExtensionRef';
     if (!repeatable && types.has(type)) report.error([...at, 'type'], `two filters of type ${type}`, 'merge them');
     types.add(type);
+    const cors = filter['cors'] as Partly<CorsFilter> | undefined;
+    if (cors !== undefined) checkCorsFilter(cors, [...at, 'cors'], report);
     const modifier =
       own === 'requestHeaderModifier' || own === 'responseHeaderModifier'
         ? (filter[own] as Partly<v.InferOutput<typeof headerModifier>> | undefined)

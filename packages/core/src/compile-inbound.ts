@@ -1,0 +1,85 @@
+import type { InboundModel, JwtRule, Model, MtlsMode } from '@inmesh/policy';
+import type { Call } from './call.ts';
+import type { Handler, Runtime } from './handler.ts';
+import { compileCors, type CompiledCors } from './filters/cors.ts';
+import { asksForPeer, compileAuthorization } from './inbound/authorization.ts';
+import { silentRoute } from './observer.ts';
+import type { AuditSink } from './ports/audit.ts';
+import type { TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
+import { type Addressed, HostTable } from './route/hosts.ts';
+import { RouteTable } from './route/table.ts';
+import type { InboundTable } from './inbound-table.ts';
+import type { CallCount, Routed } from './routed.ts';
+import { inboundStack } from './stack.ts';
+
+/** What the inbound side of a snapshot is built from. */
+export interface InboundTools {
+  readonly runtime: Runtime;
+  readonly calls: CallCount;
+  readonly tokens: TokenVerifiers | undefined;
+  readonly sinks: readonly AuditSink[];
+}
+
+export function compileInbound({ inbound }: Model, { runtime, calls, tokens, sinks }: InboundTools): InboundTable {
+  const authorization = compileAuthorization(inbound.authorization);
+  const verifier = verifierOf(inbound.jwt, tokens, runtime);
+  const cors = corsOf(inbound);
+  const mtls = (port: number): MtlsMode => inbound.mtls.ports[port] ?? inbound.mtls.mode;
+  const named = asksForPeer(inbound.authorization);
+
+  const ports = new Map<number, Routed>();
+  const compilePort = (port: number): Routed => {
+    const observerOf = runtime.observer.inbound?.({ port, service: '', serviceName: '', serviceNamespace: '' }) ?? (() => silentRoute);
+    const handler: Handler = inboundStack(
+      { mtls: mtls(port), observer: silentRoute, observerOf, cors, jwt: inbound.jwt, verifier, authorization, sinks },
+      runtime,
+    );
+    return { kind: 'route', handler, observer: silentRoute, calls };
+  };
+  return {
+    mtls,
+    asksForPeer: (port) => named || mtls(port) === 'STRICT',
+    receive: (port) => {
+      // Ports are those this process listens on: few, and known only when the first call comes.
+      let routed = ports.get(port);
+      if (routed === undefined) ports.set(port, (routed = compilePort(port)));
+      return routed;
+    },
+  };
+}
+
+function corsOf({ cors }: InboundModel): ((call: Call) => CompiledCors | undefined) | undefined {
+  if (cors.every((route) => route.cors === null)) return undefined;
+  const byHosts = new Map<string, (typeof cors)[number][]>();
+  for (const route of cors) {
+    const key = JSON.stringify(route.domains);
+    byHosts.set(key, [...(byHosts.get(key) ?? []), route]);
+  }
+  const hosts = [...byHosts.values()].map((routes): Addressed<RouteTable<{ readonly cors: CompiledCors | undefined }>> => ({
+    domains: routes[0]!.domains,
+    port: null,
+    value: new RouteTable(
+      routes.map((route) => ({ match: route.match, value: { cors: route.cors === null ? undefined : compileCors(route.cors) } })),
+    ),
+  }));
+  const table = new HostTable(hosts);
+  return (call) => table.find(call.host, call.port)?.find(call)?.cors;
+}
+
+/** Keys once fetched stay with the rules, whatever else of the policy changes. */
+function verifierOf(rules: readonly JwtRule[], tokens: TokenVerifiers | undefined, runtime: Runtime): TokenVerifier | undefined {
+  if (rules.length === 0) return undefined;
+  if (tokens === undefined) return NOBODY_VERIFIES;
+  const { clock, random, observer } = runtime;
+  return runtime.lease(
+    `tokens ${JSON.stringify(rules)}`,
+    () => tokens.prepare(rules, { clock, random, onEvent: (event) => observer.event(event) }),
+    (verifier) => verifier.close(),
+  );
+}
+
+/** Where a policy demands that tokens are verified and nobody can: none passes. */
+const NOBODY_VERIFIES: TokenVerifier = {
+  verify: () => ({ ok: false, status: 401, reason: 'Jwt cannot be verified: this mesh was made without a verifier of tokens' }),
+  close: () => {},
+};

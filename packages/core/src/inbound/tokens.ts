@@ -1,0 +1,83 @@
+import type { JwtRule, TokenLocation } from '@inmesh/policy';
+import type { Call } from '../call.ts';
+
+/** A token, where it was found, and the rules that accept tokens from there. */
+export interface FoundToken {
+  readonly token: string;
+  readonly location: TokenLocation;
+  readonly rules: readonly JwtRule[];
+}
+
+/** One place where tokens may be, with the rules that look there. */
+export interface TokenPlace {
+  readonly location: TokenLocation;
+  readonly rules: readonly JwtRule[];
+}
+
+/** The places of all rules, each once. A place accepts only the issuers that declared it. */
+export function tokenPlaces(rules: readonly JwtRule[]): TokenPlace[] {
+  const places = new Map<string, { location: TokenLocation; rules: JwtRule[] }>();
+  for (const rule of rules) {
+    for (const location of rule.locations) {
+      const key = JSON.stringify(location);
+      const place = places.get(key);
+      if (place === undefined) places.set(key, { location, rules: [rule] });
+      else place.rules.push(rule);
+    }
+  }
+  return [...places.values()];
+}
+
+/** Why a request cannot be read: it says one thing twice. */
+export type Ambiguous = { readonly ambiguous: string };
+
+/** Every token of a call (Envoy jwt_authn extractor.cc): each line of a header has one of its own. */
+export function findTokens(places: readonly TokenPlace[], call: Call): readonly FoundToken[] | Ambiguous {
+  const found: FoundToken[] = [];
+  for (const { location, rules } of places) {
+    const values = valuesAt(location, call);
+    // A backend may read the other one than we did.
+    if (location.in === 'query' && values.length > 1) return { ambiguous: location.name };
+    for (const token of values) found.push({ token, location, rules });
+  }
+  return found;
+}
+
+function valuesAt(location: TokenLocation, call: Call): readonly string[] {
+  switch (location.in) {
+    case 'header':
+      return call.headerValues(location.name).flatMap((line) => afterPrefix(line, location.prefix));
+    case 'query':
+      return call.query === '' ? [] : new URLSearchParams(call.query).getAll(location.name).filter((value) => value !== '');
+    case 'cookie':
+      return call.headerValues('cookie').flatMap((line) => cookies(line, location.name));
+  }
+}
+
+/** The prefix may stand anywhere in the value; the token begins at the first character behind it that a token may have. */
+function afterPrefix(line: string, prefix: string): string[] {
+  if (prefix === '') return line === '' ? [] : [line];
+  const at = line.indexOf(prefix);
+  if (at < 0) return [];
+  const rest = line.slice(at + prefix.length);
+  const begin = rest.search(/[A-Za-z0-9\-_.]/);
+  return [begin < 0 ? rest : rest.slice(begin)];
+}
+
+function cookies(line: string, name: string): string[] {
+  return line.split(';').flatMap((pair) => {
+    const equals = pair.indexOf('=');
+    return equals >= 0 && pair.slice(0, equals).trim() === name ? [pair.slice(equals + 1).trim()] : [];
+  });
+}
+
+/** A query without one parameter; the others stay as they were written. */
+export function withoutParameter(query: string, name: string): string {
+  return query
+    .split('&')
+    .filter((pair) => {
+      const key = pair.split('=', 1)[0]!;
+      return new URLSearchParams(`${key}=`).keys().next().value !== name;
+    })
+    .join('&');
+}

@@ -1,0 +1,32 @@
+import type { Claims, Connection, Peer, Principal } from '../peer.ts';
+
+/** `TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`, as policies write it. */
+export function testPrincipal(text: string): Principal {
+  const [trustDomain = '', , namespace = '', , serviceAccount = ''] = text.split('/');
+  return { uri: `spiffe://${text}`, trustDomain, namespace, serviceAccount };
+}
+
+export interface TestPeer extends Partial<Omit<Connection, 'principal'>> {
+  readonly principal?: string;
+  readonly clientAddress?: string;
+  readonly claims?: Claims;
+}
+
+/** A caller at 10.0.0.9 on port 8080 of 10.0.0.1; in plaintext unless it has a principal. */
+export function testPeer({ principal, clientAddress, claims, ...connection }: TestPeer = {}): Peer {
+  const remoteAddress = connection.remoteAddress ?? '10.0.0.9';
+  return {
+    connection: {
+      principal: principal === undefined ? undefined : testPrincipal(principal),
+      localAddress: '10.0.0.1',
+      localPort: 8080,
+      tls: principal !== undefined,
+      sni: undefined,
+      ...connection,
+      remoteAddress,
+    },
+    clientAddress: clientAddress ?? remoteAddress,
+    claims,
+    policy: '',
+  };
+}

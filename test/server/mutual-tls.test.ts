@@ -1,0 +1,173 @@
+import type { IncomingMessage, RequestListener } from 'node:http';
+import { connect } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { CreateMeshOptions, InboundMesh, Listening } from 'inmesh';
+import { createDevCa, type DevCa, devCertificates } from '@inmesh/identity/dev';
+import { meshOf, type TestMesh } from '../support/mesh.ts';
+
+const left: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const one of left.splice(0).reverse()) await one[Symbol.asyncDispose]();
+});
+
+const whoami: RequestListener = (request: IncomingMessage & { mesh?: InboundMesh }, response) => {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => {
+    const { mesh, url, headers } = request;
+    response.end(
+      JSON.stringify({
+        principal: mesh?.principal?.uri ?? null,
+        policy: mesh?.policy,
+        url,
+        headers,
+        body: Buffer.concat(chunks).toString(),
+      }),
+    );
+  });
+};
+
+const peerAuthentication = (mode: string) => `---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: default }
+spec: { mtls: { mode: ${mode} } }
+`;
+/** A service whose one endpoint runs as an account. */
+const entry = (port: number, account = 'vault') => `---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: vault, namespace: default }
+spec:
+  hosts: [vault.example.com]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} }, serviceAccount: ${account} }]
+`;
+
+async function member(ca: DevCa | undefined, serviceAccount: string, yaml: string, options: CreateMeshOptions = {}): Promise<TestMesh> {
+  const identity = ca === undefined ? (false as const) : devCertificates(ca, { namespace: 'default', serviceAccount });
+  const mesh = await meshOf(yaml, { identity, workload: { name: serviceAccount, labels: { app: serviceAccount } }, ...options });
+  left.push(mesh);
+  return mesh;
+}
+
+async function serve(ca: DevCa | undefined, yaml: string, account = 'vault'): Promise<Listening & { readonly mesh: TestMesh }> {
+  const mesh = await member(ca, account, yaml);
+  const listening = await mesh.listen(whoami, { port: 0, host: '127.0.0.1' });
+  left.push(listening);
+  return { ...listening, mesh, [Symbol.asyncDispose]: () => listening.close() };
+}
+
+const get = async (mesh: TestMesh, path = '/', options: RequestInit = {}) => {
+  const response = await mesh.fetch(`http://vault.example.com${path}`, options);
+  const text = await response.text();
+  return { status: response.status, text, json: (): Record<string, unknown> => JSON.parse(text) as Record<string, unknown> };
+};
+
+/** Bytes sent to a port, and all that comes back until the connection ends. */
+const raw = (port: number, bytes: string): Promise<string> =>
+  new Promise((resolve) => {
+    let heard = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    socket.on('data', (chunk) => (heard += chunk.toString()));
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(heard));
+    setTimeout(() => socket.destroy(), 1000);
+  });
+
+describe('mutual TLS between two processes of the mesh', () => {
+  it('is there without a word of either program', async () => {
+    const ca = createDevCa();
+    const { port } = await serve(ca, peerAuthentication('STRICT'));
+    const client = await member(ca, 'storefront', entry(port));
+    const answer = await get(client, '/x?y=1', { method: 'POST', body: 'hello' });
+    expect(answer.status).toBe(200);
+    expect(answer.json()).toMatchObject({ principal: 'spiffe://cluster.local/ns/default/sa/storefront', url: '/x?y=1', body: 'hello' });
+  });
+
+  it('STRICT closes a plaintext connection without a word', async () => {
+    const ca = createDevCa();
+    const { port } = await serve(ca, peerAuthentication('STRICT'));
+    expect(await raw(port, 'GET / HTTP/1.1\r\nhost: vault\r\nconnection: close\r\n\r\n')).toBe('');
+    const outsider = await member(undefined, 'outsider', entry(port));
+    expect((await get(outsider)).status).toBe(503);
+  });
+
+  it('PERMISSIVE takes both on one port', async () => {
+    const ca = createDevCa();
+    const { port } = await serve(ca, '');
+    const [inside, outside] = [await member(ca, 'storefront', entry(port)), await member(undefined, 'outsider', entry(port))];
+    expect((await get(inside)).json()).toMatchObject({ principal: 'spiffe://cluster.local/ns/default/sa/storefront' });
+    expect((await get(outside, '/', { method: 'POST', body: 'plain' })).json()).toMatchObject({ principal: null, body: 'plain' });
+  });
+
+  it('refuses a caller of another root', async () => {
+    const { port } = await serve(createDevCa(), peerAuthentication('STRICT'));
+    const stranger = await member(createDevCa(), 'storefront', entry(port));
+    const answer = await get(stranger);
+    expect(answer.status).toBe(503);
+  });
+
+  it('refuses a server that is not whom the registry names (secure naming)', async () => {
+    const ca = createDevCa();
+    const { port } = await serve(ca, '', 'impostor');
+    const answer = await get(await member(ca, 'storefront', entry(port, 'vault')));
+    expect(answer.status).toBe(503);
+    expect(answer.text).toMatch(
+      /it is spiffe:\/\/cluster.local\/ns\/default\/sa\/impostor, but the registry says the endpoint runs as vault/,
+    );
+  });
+
+  it('refuses plaintext on a connection that was there before the port became STRICT', async () => {
+    const ca = createDevCa();
+    const { port, mesh } = await serve(ca, '');
+    const answers: string[] = [];
+    const socket = connect(port, '127.0.0.1');
+    const ask = () =>
+      new Promise<string>((resolve) => {
+        socket.once('data', (chunk) => resolve(chunk.toString().slice(9, 12)));
+        socket.write('GET / HTTP/1.1\r\nhost: vault\r\n\r\n');
+      });
+    answers.push(await ask());
+    mesh.set(peerAuthentication('STRICT'));
+    answers.push(await ask());
+    socket.destroy();
+    expect(answers).toEqual(['200', '403']);
+  });
+});
+
+const authorization = (spec: string) => `---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: rules, namespace: default }
+spec: ${spec}
+`;
+
+describe('AuthorizationPolicy on a real server', () => {
+  it('knows the caller by his certificate', async () => {
+    const ca = createDevCa();
+    const rules = authorization(
+      '{ action: ALLOW, rules: [{ from: [{ source: { principals: [cluster.local/ns/default/sa/storefront] } }] }] }',
+    );
+    const { port } = await serve(ca, rules);
+    const good = await get(await member(ca, 'storefront', entry(port)));
+    const other = await get(await member(ca, 'other', entry(port)));
+    const nobody = await get(await member(undefined, 'nobody', entry(port)));
+    expect([good.status, other.status, nobody.status]).toEqual([200, 403, 403]);
+    expect(good.json()).toMatchObject({ policy: 'ns[default]-policy[rules]-rule[0]' });
+    expect(other.text).toBe('RBAC: access denied');
+  });
+
+  it('holds for a caller in mid-connection as soon as the policy changes', async () => {
+    const ca = createDevCa();
+    const { port, mesh } = await serve(ca, '');
+    const client = await member(ca, 'storefront', entry(port));
+    expect((await get(client)).status).toBe(200);
+    mesh.set(authorization('{ action: DENY, rules: [{ to: [{ operation: { paths: [/admin*] } }] }] }'));
+    expect([(await get(client)).status, (await get(client, '/admin')).status, (await get(client, '/x/%2e%2e/admin')).status]).toEqual([
+      200, 403, 403,
+    ]);
+  });
+});
