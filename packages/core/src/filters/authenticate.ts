@@ -6,12 +6,14 @@ import { claimAt } from '../inbound/conditions.ts';
 import { EditedCall } from '../inbound/edited-call.ts';
 import { findTokens, type FoundToken, tokenPlaces, withoutParameter } from '../inbound/tokens.ts';
 import type { FilterKind } from '../kind.ts';
+import type { Ledger } from '../inbound/ledger.ts';
 import type { TokenOutcome, TokenVerifier } from '../ports/tokens.ts';
 import { isPreflight } from './cors.ts';
 
 export interface Authenticate {
   readonly rules: readonly JwtRule[];
   readonly verifier: TokenVerifier;
+  readonly ledger: Ledger | undefined;
 }
 
 /**
@@ -21,14 +23,13 @@ export interface Authenticate {
  */
 export const authenticate: FilterKind<Authenticate> = {
   name: 'authenticate',
-  inbound: ({ rules, verifier }) => {
+  inbound: ({ rules, verifier, ledger }) => {
     const places = tokenPlaces(rules);
     const forged: readonly HeaderOp[] = [...new Set(rules.flatMap(outputsOf))].map((name) => ({ op: 'remove', name }));
     return (next) => (exchange, transport) => {
       const { call } = exchange;
       const tokens = isPreflight(call) ? [] : findTokens(places, call);
-      if ('ambiguous' in tokens)
-        throw refused(call, 401, `Jwt is not in the form of Header.Payload.Signature: ${tokens.ambiguous} stands twice`);
+      if ('ambiguous' in tokens) throw refused(call, 401, `Jwt is given twice: query parameter ${tokens.ambiguous} is not alone`);
       if (tokens.length === 0) {
         // Nothing to strip is the rule, and costs nothing.
         const strip = forged.filter(({ name }) => call.headerValues(name).length > 0);
@@ -43,6 +44,11 @@ export const authenticate: FilterKind<Authenticate> = {
       );
     };
 
+    function refused(call: Call, status: 401 | 403, reason: string): MeshError {
+      ledger?.refused(call, status, '');
+      return unauthenticated(call, status, reason);
+    }
+
     function proceed<T>(
       outcomes: readonly TokenOutcome[],
       tokens: readonly FoundToken[],
@@ -51,7 +57,8 @@ export const authenticate: FilterKind<Authenticate> = {
       next: Handler,
     ): Promise<Reply<T>> {
       const { call } = exchange;
-      const ops: HeaderOp[] = [...forged];
+      const taken: HeaderOp[] = [...forged];
+      const given: HeaderOp[] = [];
       let { query } = call;
       for (const [index, outcome] of outcomes.entries()) {
         if (!outcome.ok) throw refused(call, outcome.status, outcome.reason);
@@ -59,15 +66,17 @@ export const authenticate: FilterKind<Authenticate> = {
         const { location } = tokens[index]!;
         call.peer!.claims ??= claims;
         if (!rule.forwardOriginalToken) {
-          if (location.in === 'header') ops.push({ op: 'remove', name: location.name });
+          if (location.in === 'header') taken.push({ op: 'remove', name: location.name });
           if (location.in === 'query') query = withoutParameter(query, location.name);
         }
-        if (rule.outputPayloadToHeader !== null) ops.push({ op: 'set', name: rule.outputPayloadToHeader, value: payload });
+        if (rule.outputPayloadToHeader !== null) given.push({ op: 'set', name: rule.outputPayloadToHeader, value: payload });
         for (const { header, claim } of rule.outputClaimToHeaders) {
           const value = headerValue(claimAt(claims, claim));
-          if (value !== undefined) ops.push({ op: 'set', name: header, value });
+          if (value !== undefined) given.push({ op: 'set', name: header, value });
         }
       }
+      // What one token puts there, taking away another must not remove.
+      const ops = [...taken, ...given];
       if (ops.length === 0 && query === call.query) return next(exchange, transport);
       return next(edit(exchange, ops, query), transport);
     }
@@ -98,10 +107,9 @@ function edit(exchange: Exchange, ops: readonly HeaderOp[], query?: string): Exc
 /** Longest URI in a challenge (Envoy jwt_authn filter.cc). */
 const REALM = 256;
 
-function refused({ scheme, authority, path, query }: Call, status: 401 | 403, reason: string): MeshError {
-  const uri = `${scheme}://${authority}${path}${query === '' ? '' : `?${query}`}`
-    .slice(0, REALM)
-    .replaceAll(/[^\x21\x23-\x5b\x5d-\x7e]/g, '');
+/** Without the query: it may be where the token was. */
+function unauthenticated({ scheme, authority, path }: Call, status: 401 | 403, reason: string): MeshError {
+  const uri = `${scheme}://${authority}${path}`.replaceAll(/[^\x21\x23-\x5b\x5d-\x7e]/g, '').slice(0, REALM);
   const headers: [string, string][] = status === 401 ? [['www-authenticate', `Bearer realm="${uri}", error="invalid_token"`]] : [];
   return new MeshError(status === 401 ? 'UNAUTHENTICATED' : 'PERMISSION_DENIED', reason, { answer: { body: reason, headers } });
 }

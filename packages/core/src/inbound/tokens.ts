@@ -48,7 +48,7 @@ function valuesAt(location: TokenLocation, call: Call): readonly string[] {
     case 'header':
       return call.headerValues(location.name).flatMap((line) => afterPrefix(line, location.prefix));
     case 'query':
-      return call.query === '' ? [] : new URLSearchParams(call.query).getAll(location.name).filter((value) => value !== '');
+      return parametersNamed(call.query, location.name);
     case 'cookie':
       return call.headerValues('cookie').flatMap((line) => cookies(line, location.name));
   }
@@ -71,13 +71,26 @@ function cookies(line: string, name: string): string[] {
   });
 }
 
+/** Values of every parameter of that name, read as programs do: escapes decoded, in names too. */
+function parametersNamed(query: string, name: string): readonly string[] {
+  // Most queries cannot hold it, in whatever way it is written.
+  if (!query.includes(name) && !query.includes('%') && !query.includes('+')) return [];
+  return query.split('&').flatMap((pair) => {
+    const [key, value] = parameterOf(pair);
+    return key === name ? [value] : [];
+  });
+}
+
 /** A query without one parameter; the others stay as they were written. */
 export function withoutParameter(query: string, name: string): string {
   return query
     .split('&')
-    .filter((pair) => {
-      const key = pair.split('=', 1)[0]!;
-      return new URLSearchParams(`${key}=`).keys().next().value !== name;
-    })
+    .filter((pair) => parameterOf(pair)[0] !== name)
     .join('&');
+}
+
+function parameterOf(pair: string): readonly [key: string, value: string] {
+  // Behind a separator, for a question mark in front would be dropped.
+  const [found] = new URLSearchParams(`&${pair}`);
+  return found ?? ['', ''];
 }
