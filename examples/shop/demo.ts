@@ -3,6 +3,7 @@
  * loopback, under a folder of Istio resources that a director edits while visitors come in. Ends by itself with a list of
  * promises and what was measured of each; exit code 1 if one was broken. `--forever` tells the story again until Ctrl-C.
  */
+import { devCertificates, loadDevCa } from '@inmesh/identity/dev';
 import { createMesh, type Mesh } from 'inmesh';
 import { existsSync } from 'node:fs';
 import { Chronicle } from './chronicle.ts';
@@ -54,7 +55,8 @@ async function serve(shop: Shop, tally: Tally, rounds: Verdict[][]): Promise<voi
   let mesh: Mesh | undefined;
   let eyes: NodeJS.Timeout | undefined;
   try {
-    mesh = await createMesh({ policy: shop.folder, workload, onEvent: chronicle.hear });
+    const identity = devCertificates(await loadDevCa(shop.ca), { namespace: 'shop', serviceAccount: 'storefront' });
+    mesh = await createMesh({ policy: shop.policy, workload, identity, onEvent: chronicle.hear });
     const stage: Stage = { shop, mesh, tally, chronicle, signal: stop.signal, scene: { number: 0, title: '' } };
     const storefront = new Storefront(mesh, tally);
     const show = (): void => view.show(look(stage, began));

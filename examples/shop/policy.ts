@@ -14,6 +14,25 @@ export const RATES_HOST = 'rates.example.com';
 /** Longest an attempt may take before another endpoint is asked. */
 const PER_TRY_TIMEOUT_MS = 1000;
 
+/** Who may call whom: everybody of the shop by mutual TLS only, ratings by reviews alone. */
+export function papers(): string {
+  return `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: shop }
+spec: { mtls: { mode: STRICT } }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: ratings, namespace: shop }
+spec:
+  selector: { matchLabels: { app: ratings } }
+  action: ALLOW
+  rules:
+    - from: [{ source: { principals: [cluster.local/ns/shop/sa/reviews] } }]
+      to: [{ operation: { methods: [GET] } }]
+`;
+}
+
 /** Where ratings and the world outside are. Like all of this folder, resources as Istio has them. */
 export function neighbours(ratings: readonly Backend[], rates: readonly Backend[]): string {
   return `${serviceEntry('ratings', 'ratings.shop.svc.cluster.local', 'MESH_INTERNAL', ratings)}---
@@ -72,6 +91,7 @@ spec:
   address: 127.0.0.1
   ports: { http: ${port} }
   labels: { app: reviews, version: ${version} }
+  serviceAccount: reviews
 `,
     )
     .join('---\n');
@@ -107,7 +127,8 @@ spec:
 }
 
 function serviceEntry(name: string, host: string, location: string, backends: readonly Backend[]): string {
-  const endpoints = backends.map(({ port }) => `\n    - { address: 127.0.0.1, ports: { http: ${port} } }`).join('');
+  const account = location === 'MESH_INTERNAL' ? `, serviceAccount: ${name}` : '';
+  const endpoints = backends.map(({ port }) => `\n    - { address: 127.0.0.1, ports: { http: ${port} }${account} }`).join('');
   return `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: { name: ${name}, namespace: shop }

@@ -44,8 +44,10 @@ export class Backend {
   }
 
   /** Starts it and waits until it listens. Its standard error is ours, should it have something to complain of. */
-  static async start(role: Role, version: string, policy: string): Promise<Backend> {
-    const child = fork(join(import.meta.dirname, 'backend.ts'), [role, version, policy], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  static async start(role: Role, version: string, policy: string, ca: string): Promise<Backend> {
+    const child = fork(join(import.meta.dirname, 'backend.ts'), [role, version, policy, ca], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
     const begun = new AbortController();
     const timer = setTimeout(() => begun.abort(), START_MS);
     try {

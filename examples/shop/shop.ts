@@ -1,7 +1,8 @@
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { createDevCa, saveDevCa } from '@inmesh/identity/dev';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { neighbours, reviewsService, reviewsTraffic, reviewsWorkloads, type Traffic } from './policy.ts';
+import { neighbours, papers, reviewsService, reviewsTraffic, reviewsWorkloads, type Traffic } from './policy.ts';
 import { Backend } from './processes.ts';
 import type { Role } from './services.ts';
 
@@ -14,16 +15,25 @@ const ROLES: readonly Role[] = ['reviews', 'ratings', 'rates'];
 /** The processes of the shop and the folder of policy they all obey. */
 export class Shop {
   readonly folder: string;
+  /** What all processes obey. */
+  readonly policy: string;
+  /** The CA whose certificates they prove themselves with. */
+  readonly ca: string;
   readonly backends: Backend[] = [];
 
   private constructor(folder: string) {
     this.folder = folder;
+    this.policy = join(folder, 'policy');
+    this.ca = join(folder, 'ca');
   }
 
   /** Starts everything. What reviews calls comes first, since a mesh wants a policy to begin with. */
   static async open(traffic: Traffic): Promise<Shop> {
     const shop = new Shop(await mkdtemp(join(tmpdir(), 'inmesh-shop-')));
     try {
+      await mkdir(shop.policy);
+      await saveDevCa(shop.ca, createDevCa());
+      await shop.#write('papers.yaml', papers());
       await shop.#start(['ratings', 'v1', 2], ['rates', 'v1', 1]);
       await shop.#write('neighbours.yaml', neighbours(shop.of('ratings'), shop.of('rates')));
       await shop.#start(['reviews', 'v1', 3], ['reviews', 'v2', 3], ['reviews', 'v3', 2]);
@@ -69,7 +79,7 @@ export class Shop {
 
   async #start(...wanted: readonly (readonly [role: Role, version: string, count: number])[]): Promise<void> {
     const all = wanted.flatMap(([role, version, count]) => Array.from({ length: count }, () => [role, version] as const));
-    const starts = all.map(([role, version]) => Backend.start(role, version, this.folder).then((one) => this.backends.push(one)));
+    const starts = all.map(([role, version]) => Backend.start(role, version, this.policy, this.ca).then((one) => this.backends.push(one)));
     // All settle before a failure is told, so that close finds every process there is.
     const failed = (await Promise.allSettled(starts)).find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
@@ -78,8 +88,8 @@ export class Shop {
 
   /** Moved into place whole, as a careful operator does. */
   async #write(name: string, text: string): Promise<void> {
-    const draft = join(this.folder, `.${name}.new`);
+    const draft = join(this.policy, `.${name}.new`);
     await writeFile(draft, text);
-    await rename(draft, join(this.folder, name));
+    await rename(draft, join(this.policy, name));
   }
 }

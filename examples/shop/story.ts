@@ -2,7 +2,7 @@ import type { Mesh } from 'inmesh';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Chronicle } from './chronicle.ts';
 import { reviewsTraffic, type Traffic } from './policy.ts';
-import { avoided, happens, nothingFails, onlyJason, type Pledge, shared } from './promises.ts';
+import { answered, avoided, happens, nothingFails, onlyJason, type Pledge, shared } from './promises.ts';
 import { type Shop, TRAFFIC_FILE } from './shop.ts';
 import type { Chapter, Tally } from './tally.ts';
 
@@ -22,7 +22,7 @@ const SLOW_MS = 4000;
 /** What the director has to hand. */
 export interface Stage {
   readonly shop: Shop;
-  readonly mesh: Pick<Mesh, 'status'>;
+  readonly mesh: Pick<Mesh, 'status' | 'fetch'>;
   readonly tally: Tally;
   readonly chronicle: Chronicle;
   /** Ends the story early. */
@@ -129,6 +129,15 @@ const SCENES: readonly Scene[] = [
       await steer(stage, 'the fault', { ...HALF, faultForJason: true });
       await stay(stage, 2.5);
       return [onlyJason('The fault meets jason, and only him')];
+    },
+  },
+  {
+    title: 'A door that is not for everyone: ratings is for reviews alone',
+    play: async ({ mesh, chronicle }) => {
+      const response = await mesh.fetch('http://ratings/7');
+      const answer = { status: response.status, body: (await response.text()).trim() };
+      chronicle.tell('director', `the storefront asks ratings itself: ${answer.status} ${answer.body}`);
+      return [answered('Who is not let in by policy is refused', answer, 403, 'RBAC: access denied')];
     },
   },
   {

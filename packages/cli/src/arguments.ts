@@ -17,6 +17,31 @@ export function path(text: string, before: readonly string[] = []): readonly str
   return [...before, text];
 }
 
+const UNIT_MS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000 } as const;
+
+/** How long something is valid, in milliseconds: `24h`, `90m`, `7d`, `1h30m`. */
+export function lifetime(text: string): number {
+  const ms = /^(\d{1,6}[dhms])+$/.test(text)
+    ? [...text.matchAll(/(\d+)([dhms])/g)].reduce(
+        (sum, [, number, unit]) => sum + Number(number) * UNIT_MS[unit as keyof typeof UNIT_MS],
+        0,
+      )
+    : 0;
+  if (ms === 0) throw new InvalidArgumentError('It must be a duration such as 24h, 90m or 7d.');
+  return ms;
+}
+
+/** `NAMESPACE/ACCOUNT`: a service account. */
+export function account(text: string): { readonly namespace: string; readonly serviceAccount: string } {
+  const [namespace, serviceAccount, ...more] = text.split('/');
+  if (!namespace || !serviceAccount || more.length > 0) {
+    throw new InvalidArgumentError(
+      `It must be NAMESPACE/ACCOUNT${/^[^/]+$/.test(text) ? `; did you mean "default/${text}"?` : ', as in default/storefront.'}`,
+    );
+  }
+  return { namespace, serviceAccount };
+}
+
 /** `NAMESPACE/WORKLOAD`. */
 export function caller(text: string): Caller {
   const [namespace, name, ...more] = text.split('/');

@@ -3,10 +3,12 @@ export const Exit = {
   OK: 0,
   /** The command line cannot mean anything. */
   USAGE: 64,
-  /** The policy cannot be read at all. */
+  /** What was named (a policy, a CA) cannot be read at all. */
   UNREADABLE: 65,
   /** A fault of ours: please report it. */
   INTERNAL: 70,
+  /** A file cannot be written, or exists already. */
+  CANNOT_CREATE: 73,
   /** The policy was read and has errors. */
   PROBLEMS: 79,
 } as const;

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import type { Locality } from '@inmesh/policy';
 import { Command, CommanderError, Option } from 'commander';
-import { type Caller, caller, type Header, header, label, method, path, place, port } from './arguments.ts';
+import { type Caller, caller, type Header, header, label, method, place, port } from './arguments.ts';
+import { addDevCa } from './dev-ca/command.ts';
 import { Exit } from './exit.ts';
 import type { Io } from './io.ts';
+import { files, need, output, subcommand } from './options.ts';
 import { type Paint, paintFor } from './output/paint.ts';
 
 /** The `inmesh` command: reads the command line, runs what it names, tells how it ended. Never throws. */
@@ -23,13 +25,16 @@ export async function run(argv: readonly string[], io: Io): Promise<Exit> {
 const EXIT_CODES = `Exit codes:
    0  done; for validate: no errors
   64  the command line cannot be understood
-  65  the policy cannot be read
+  65  what was named cannot be read
+  73  a file cannot be written, or exists already
   79  the policy has errors`;
 
 /** Wiring only: what the commands are called, what they take, and where the work is done. */
 function createProgram(io: Io, end: (exit: Exit) => void): Command {
   const program = new Command('inmesh')
-    .description('Checks policies written as Istio and Gateway API resources, and explains what they make of a request.')
+    .description(
+      'Checks policies written as Istio and Gateway API resources, explains what they make of a request, and issues certificates for development.',
+    )
     .version(version(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
@@ -104,6 +109,7 @@ ${EXIT_CODES}`,
       const { explain } = await import('./explain.ts');
       end(await explain({ files: file, from, labels, locality, port: addressed, method: verb, url, headers, output: format }, io));
     });
+  addDevCa(program, io, end);
   return program;
 }
 
@@ -119,19 +125,6 @@ interface ExplainOptions extends ValidateOptions {
   readonly port?: number;
   readonly header?: readonly Header[];
 }
-
-/** Asked here and not of commander, which would complain of what is missing before it told of a mistyped option. */
-function need<T>(command: Command, what: string, value: T | undefined): asserts value is T {
-  if (value === undefined) command.error(`inmesh: ${command.name()} needs ${what}`);
-}
-
-/** Options may stand anywhere; a wrong command line points to the help of the command it names. */
-const subcommand = (program: Command, name: string): Command =>
-  program.command(name).helpOption('-h, --help', 'print this help').showHelpAfterError(`run "inmesh ${name} --help" for what it takes`);
-
-const files = (): Option => new Option('-f, --file <path>', 'a file, a folder, or - for standard input (repeatable)').argParser(path);
-
-const output = (): Option => new Option('-o, --output <format>', 'for people or for programs').choices(['text', 'json']).default('text');
 
 const styled = (paint: Paint) => ({
   subcommandTerm: (command: Command): string => command.name(),

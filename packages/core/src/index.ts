@@ -21,7 +21,15 @@ export type {
 } from './explanation.ts';
 export type { Handler } from './handler.ts';
 export type { Cancellable, Life } from './life.ts';
-export { joinObservers, type MeshEvent, type Observer, type RouteInfo, type RouteObserver, silentObserver } from './observer.ts';
+export {
+  type InboundInfo,
+  joinObservers,
+  type MeshEvent,
+  type Observer,
+  type RouteInfo,
+  type RouteObserver,
+  silentObserver,
+} from './observer.ts';
 export type { Placement, Wire } from './placement.ts';
 export type { Closeable, Resolution, Resolver, ServiceRef } from './ports/resolver.ts';
 export { normalizeTarget, type PathNormalization, type Target } from './inbound/normalize.ts';

@@ -1,8 +1,10 @@
 import {
   type AnyServer,
   attach,
+  createFastifyPlugin,
   createMiddleware,
   createServer,
+  type FastifyPlugin,
   type InboundWiring,
   listen,
   type Listening,
@@ -21,13 +23,17 @@ export interface Servers {
   readonly listen: (app: RequestListener, where: number | ListenOptions) => Promise<Listening>;
   /** For programs whose server is out of reach: rules over requests, as a middleware. Refuses where a policy asks who calls. */
   readonly express: () => Middleware;
+  /** For `await fastify.register(mesh.fastify)`. */
+  readonly fastify: FastifyPlugin;
 }
 
 export function createServers(wiring: InboundWiring): Servers {
+  const warn = (message: string): void => process.emitWarning(message, { code: 'INMESH_UNATTACHED' });
   return {
     attach: (server) => attach(server, wiring),
     createServer: (app) => createServer(app, wiring),
     listen: (app, where) => listen(app, where, wiring),
-    express: () => createMiddleware(wiring, (message) => process.emitWarning(message, { code: 'INMESH_UNATTACHED' })),
+    express: () => createMiddleware(wiring, warn),
+    fastify: createFastifyPlugin(wiring, warn),
   };
 }

@@ -1,7 +1,7 @@
-import type { Endpoint, RouteInfo, RouteObserver } from '@inmesh/core';
+import type { Endpoint, InboundInfo, Peer, Principal, RouteInfo, RouteObserver } from '@inmesh/core';
 import type { Workload } from '@inmesh/policy';
 import { head, labelText, sample } from './exposition.ts';
-import { destinationLabels, outcomeLabels, overflowLabels, serviceLabels, sourceLabels } from './istio-labels.ts';
+import { destinationLabels, outcomeLabels, overflowLabels, ownLabels, peerLabels, serviceLabels, sourceLabels } from './istio-labels.ts';
 
 /** Envoy's default histogram bounds in milliseconds (source/common/stats/histogram_impl.cc); Istio's dashboards count on them. */
 export const DEFAULT_BUCKETS: readonly number[] = [
@@ -61,6 +61,8 @@ export class CallMetrics {
   readonly #cost: number;
   readonly #services = new Map<string, ServiceSeries>();
   readonly #destinations = new Map<string, string>();
+  readonly #callers = new Map<string, RouteObserver>();
+  readonly #overflowingObserver: RouteObserver = { ended: (_endpoint, _status, _grpc, _flags, ms) => this.#overflowing(ms) };
   readonly #series: Series[] = [];
   #overflow: Series | undefined;
   #overflowed = 0;
@@ -109,6 +111,48 @@ export class CallMetrics {
     };
   }
 
+  /** Calls to this process, by who makes them. Series belong to caller and port, so a policy change binds the same ones again. */
+  inbound(info: InboundInfo): (peer: Peer) => RouteObserver {
+    const own = labelText(ownLabels(this.#options.workload, this.#options.trustDomain, info));
+    // By identity first: this is asked once per call.
+    const known = new Map<string, RouteObserver>();
+    return ({ connection: { principal } }) => {
+      const uri = principal?.uri ?? '';
+      return known.get(uri) ?? this.#bindCaller(known, uri, principal, own);
+    };
+  }
+
+  #bindCaller(known: Map<string, RouteObserver>, uri: string, principal: Principal | undefined, own: string): RouteObserver {
+    const labels = `${labelText(peerLabels(principal))},${own}`;
+    let observer = this.#callers.get(labels);
+    if (observer === undefined) {
+      // Whoever may make identities could make them without end.
+      if (this.#callers.size >= this.#options.maxSeries / this.#cost) return this.#overflowingObserver;
+      observer = this.#caller(labels, principal === undefined ? 'none' : 'mutual_tls');
+      this.#callers.set(labels, observer);
+    }
+    known.set(uri, observer);
+    return observer;
+  }
+
+  #caller(labels: string, security: 'mutual_tls' | 'none'): RouteObserver {
+    const byOutcome = new Map<number, Series>();
+    return {
+      ended: (_endpoint, status, grpcStatus, flags, ms) => {
+        const code = status <= 999 ? status : 0;
+        const grpc = grpcStatus <= LAST_GRPC_STATUS ? grpcStatus : GRPC_UNKNOWN;
+        const key = (flags * 1024 + code) * 64 + grpc + 1;
+        let series = byOutcome.get(key);
+        if (series === undefined) {
+          if (this.size + this.#cost > this.#options.maxSeries) return this.#overflowing(ms);
+          series = this.#create(`${labels},${labelText(outcomeLabels(grpc >= 0 ? 'grpc' : 'http', code, grpc, flags, security))}`);
+          byOutcome.set(key, series);
+        }
+        this.#count(series, ms);
+      },
+    };
+  }
+
   #count({ numbers }: Series, ms: number): void {
     const bounds = this.#bounds;
     let bucket = 0;
@@ -119,7 +163,7 @@ export class CallMetrics {
 
   #overflowing(ms: number): void {
     this.#overflowed += 1;
-    this.#count((this.#overflow ??= this.#create(labelText(overflowLabels))), ms);
+    this.#count((this.#overflow ??= this.#create(`${this.#source},${labelText(overflowLabels)}`)), ms);
   }
 
   /** undefined beyond the limit: each host called outside the mesh is a service. */
@@ -164,13 +208,15 @@ export class CallMetrics {
     flags: number,
   ): Series | undefined {
     if (this.size + this.#cost > this.#options.maxSeries) return undefined;
-    const series = this.#create(`${slot.destination},${service.labels},${labelText(outcomeLabels(protocol, status, grpcStatus, flags))}`);
+    const series = this.#create(
+      `${this.#source},${slot.destination},${service.labels},${labelText(outcomeLabels(protocol, status, grpcStatus, flags))}`,
+    );
     slot.byOutcome.set(key, series);
     return series;
   }
 
   #create(labels: string): Series {
-    const series = { labels: `${this.#source},${labels}`, numbers: new Float64Array(this.#bounds.length + 2) };
+    const series = { labels, numbers: new Float64Array(this.#bounds.length + 2) };
     this.#series.push(series);
     return series;
   }

@@ -1,4 +1,4 @@
-import type { Endpoint, RouteInfo } from '@inmesh/core';
+import type { Endpoint, InboundInfo, Principal, RouteInfo } from '@inmesh/core';
 import { printFlags } from '@inmesh/core';
 import type { Workload } from '@inmesh/policy';
 
@@ -8,7 +8,7 @@ import type { Workload } from '@inmesh/policy';
 
 type Labels = Readonly<Record<string, string>>;
 
-const UNKNOWN = 'unknown';
+const UNKNOWN = 'unknown' as const;
 /** What Istio calls a cluster nobody named (CLUSTER_ID). */
 const DEFAULT_CLUSTER = 'Kubernetes';
 /** Clusters that stand for traffic outside the mesh: Istio prints their names as the service's. */
@@ -73,15 +73,53 @@ export function serviceLabels({ cluster, service, serviceName, serviceNamespace 
   };
 }
 
+/** Who called, as far as its certificate says; what only a proxy's exchange of metadata could tell is unknown, as from a caller without one. */
+export function peerLabels(principal: Principal | undefined): Labels {
+  return {
+    reporter: 'destination',
+    source_workload: UNKNOWN,
+    source_canonical_service: UNKNOWN,
+    source_canonical_revision: 'latest',
+    source_workload_namespace: known(principal?.namespace),
+    source_principal: known(principal?.uri),
+    source_app: UNKNOWN,
+    source_version: UNKNOWN,
+    source_cluster: UNKNOWN,
+  };
+}
+
+/** The process itself, as the one that is called. */
+export function ownLabels({ name, namespace, labels, cluster, serviceAccount }: Workload, trustDomain: string, info: InboundInfo): Labels {
+  return {
+    destination_workload: known(name),
+    destination_workload_namespace: known(namespace),
+    destination_principal: principal(serviceAccount, namespace, trustDomain),
+    destination_app: known(labels['app']),
+    destination_version: known(labels['version']),
+    destination_canonical_service: canonicalService(labels, name),
+    destination_canonical_revision: canonicalRevision(labels),
+    destination_cluster: cluster === '' ? DEFAULT_CLUSTER : cluster,
+    destination_service: known(info.service, canonicalService(labels, name)),
+    destination_service_name: known(info.serviceName, canonicalService(labels, name)),
+    destination_service_namespace: known(info.serviceNamespace, namespace),
+  };
+}
+
 /** What came of it. `grpcStatus` −1 leaves its label out, as Istio does for what is not gRPC. */
-export function outcomeLabels(protocol: RouteInfo['protocol'], status: number, grpcStatus: number, flags: number): Labels {
+export function outcomeLabels(
+  protocol: RouteInfo['protocol'],
+  status: number,
+  grpcStatus: number,
+  flags: number,
+  security: 'mutual_tls' | 'none' | 'unknown' = UNKNOWN,
+): Labels {
   return {
     request_protocol: grpcStatus >= 0 ? 'grpc' : protocol,
     response_code: String(status),
     ...(grpcStatus >= 0 ? { grpc_response_status: String(grpcStatus) } : {}),
     response_flags: printFlags(flags),
-    // Envoy's client side cannot tell whether the server took the certificate, and always says so.
-    connection_security_policy: UNKNOWN,
+    // Envoy's client side cannot tell whether the server took the certificate, and always says unknown; its server side can.
+    connection_security_policy: security,
   };
 }
 

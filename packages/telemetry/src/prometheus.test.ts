@@ -1,6 +1,6 @@
 import type { Endpoint, RouteInfo } from '@inmesh/core';
 import { flagBit } from '@inmesh/core';
-import { fakeClock, type TestEndpoint, testEndpoint, testWorkload } from '@inmesh/core/testing';
+import { fakeClock, type TestEndpoint, testEndpoint, testPeer, testWorkload } from '@inmesh/core/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type IstioMetrics, istioMetrics, type IstioMetricsOptions } from './prometheus.ts';
@@ -376,4 +376,33 @@ it('writes whatever text stands in labels so that it can be read back', () => {
       expect(requests(observed)[0]!.labels).toMatchObject({ destination_service: service, destination_workload: name });
     }),
   );
+});
+
+describe('calls to this process', () => {
+  const info = { port: 8080, service: '', serviceName: '', serviceNamespace: '' };
+  const peer = (account?: string) => testPeer(account === undefined ? {} : { principal: `td/ns/shop/sa/${account}` });
+
+  it('are counted at their destination, by who was proven to make them', () => {
+    const observed = istioMetrics({ workload });
+    const of = observed.inbound!(info);
+    of(peer('storefront')).ended(undefined, 200, -1, 0, 3, 0, 0);
+    // A new policy binds the same series again.
+    observed.inbound!(info)(peer('storefront')).ended(undefined, 200, -1, 0, 3, 0, 0);
+    of(peer()).ended(undefined, 403, -1, 0, 1, 0, 0);
+    const requests = observed.text().split('\n').filter((line) => line.startsWith('istio_requests_total{')); // prettier-ignore
+    expect(requests.length).toBe(2);
+    expect(requests[0]).toMatch(
+      /reporter="destination".*source_workload_namespace="shop",source_principal="spiffe:\/\/td\/ns\/shop\/sa\/storefront"/,
+    );
+    expect(requests[0]).toMatch(/response_code="200".*connection_security_policy="mutual_tls"\} 2$/);
+    expect(requests[1]).toMatch(/source_principal="unknown".*response_code="403".*connection_security_policy="none"\} 1$/);
+  });
+
+  it('of identities without end are counted in the overflow', () => {
+    const observed = istioMetrics({ workload, maxSeries: 100 });
+    const of = observed.inbound!(info);
+    for (let account = 0; account < 1000; account += 1) of(peer(`a${account}`)).ended(undefined, 200, -1, 0, 1, 0, 0);
+    expect(observed.text().split('\n').filter((line) => line.startsWith('istio_requests_total{')).length).toBeLessThan(10); // prettier-ignore
+    expect(observed.text()).toMatch(/inmesh_metrics_overflow_total 99\d/);
+  });
 });

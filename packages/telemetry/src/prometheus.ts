@@ -26,7 +26,7 @@ export interface IstioMetrics extends Observer {
   text(): string;
 }
 
-/** Istio's client-side metrics of this process, and counters of what only a mesh in the process knows; text for Prometheus. */
+/** Istio's metrics of this process as a client and as a server, and counters of what only a mesh in the process knows; text for Prometheus. */
 export function istioMetrics(options: IstioMetricsOptions): IstioMetrics {
   const {
     workload,
@@ -47,6 +47,7 @@ export function istioMetrics(options: IstioMetricsOptions): IstioMetrics {
     sample('istio_build', labelText({ component: 'proxy', tag: version }), 1);
   return {
     route: (info) => calls.route(info),
+    inbound: (info) => calls.inbound(info),
     event: (event) => events.event(event),
     text: () => {
       const own =

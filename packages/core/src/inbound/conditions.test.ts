@@ -24,7 +24,11 @@ describe('a value matches', () => {
     ['host', 'secret.com:*', { authority: 'secret.com:8080' }, {}, true],
     ['host', 'secret.com', { authority: 'secret.com.' }, {}, true],
     ['host', 'secret.com:80', { authority: 'secret.com.:80' }, {}, true],
+    ['host', 'secret.com.', { authority: 'secret.com.' }, {}, true],
+    ['host', 'secret.com.', { authority: 'secret.com' }, {}, true],
     ['host', '*.com', { authority: 'a.com' }, {}, true],
+    ['host', '*.com.', { authority: 'a.com.' }, {}, true],
+    ['host', 'SECRET.com', { authority: 'secret.com' }, {}, true],
     ['host', '*', { authority: '' }, {}, false],
     ['method', 'GET', { method: 'GET' }, {}, true],
     ['method', 'GET', { method: 'HEAD' }, {}, false],
@@ -100,6 +104,49 @@ describe('a value matches', () => {
   it('knows no metadata of Envoy', () => {
     expect(holds({ attribute: { name: 'experimental.envoy.filters', key: 'a[b]' }, values: ['*'] })).toBe(false);
     expect(holds({ attribute: { name: 'experimental.envoy.filters', key: 'a[b]' }, notValues: ['*'] })).toBe(true);
+  });
+});
+
+describe('what cannot be compared', () => {
+  it('is seen by a rule that denies, and skips one that allows', () => {
+    for (const name of ['source.ip', 'remote.ip', 'destination.ip']) {
+      expect(holds({ attribute: named(name), values: ['10.0.0.0/99'] })).toBe(false);
+      expect(holds({ attribute: named(name), values: ['10.0.0.0/99'] }, {}, {}, true)).toBe(true);
+      expect(holds({ attribute: named(name), notValues: ['10.0.0.0/99'] })).toBe(false);
+      expect(holds({ attribute: named(name), notValues: ['10.0.0.0/99'] }, {}, {}, true)).toBe(true);
+    }
+  });
+
+  it('is never taken for a dot at the end of a prefix', () => {
+    expect(holds({ attribute: named('host'), values: ['secret.com.*'] }, { authority: 'secret.com.:80' }, {}, true)).toBe(true);
+  });
+});
+
+describe('a header', () => {
+  const header = (name: string, value: string, call: TestCall, denies = false) =>
+    holds({ attribute: { name: 'request.headers', header: name }, values: [value] }, call, {}, denies);
+
+  it('that HTTP/2 has a pseudo header for is read where it stands', () => {
+    const call = { authority: 'a.example', method: 'PUT', path: '/x', query: 'y=1', scheme: 'https' };
+    for (const name of ['host', ':authority']) expect(header(name, 'a.example', call)).toBe(true);
+    expect(header('host', '*', { authority: '' })).toBe(false);
+    expect(header(':method', 'PUT', call)).toBe(true);
+    expect(header(':scheme', 'https', call)).toBe(true);
+    expect(header(':path', '/x?y=1', call)).toBe(true);
+    expect(header(':path', '/x', { ...call, query: '' })).toBe(true);
+  });
+
+  it('does not hold the white space around its value', () => {
+    expect(header('x', 'admin', { headers: { x: '\t admin ' } })).toBe(true);
+    // A no-break space is no white space of HTTP; a program may trim it nevertheless.
+    expect(header('x', 'admin', { headers: { x: 'admin\u00a0' } })).toBe(false);
+    expect(header('x', 'admin', { headers: { x: 'admin\u00a0' } }, true)).toBe(true);
+  });
+
+  it('of a long run of spaces is no work', () => {
+    const began = performance.now();
+    header('x', 'admin', { headers: { x: `a${' '.repeat(200_000)}b` } });
+    expect(performance.now() - began).toBeLessThan(500);
   });
 });
 

@@ -35,13 +35,13 @@ type Text = (value: string) => boolean;
 function compileAttribute(attribute: Attribute, values: readonly string[], look: Look): Predicate {
   switch (attribute.name) {
     case 'host':
-      return hostIs(oneOf(values.map((value) => compileText(value.toLowerCase()))));
+      return hostIs(values, look);
     case 'method': {
-      const matches = oneOf(values.map(compileText));
+      const matches = oneOf(values);
       return ({ method }) => matches(method);
     }
     case 'path': {
-      const matches = oneOf(values.map((value) => compilePath(value, look)));
+      const matches = oneOf(values, (value) => compilePath(value, look));
       return ({ path }) => matches(path);
     }
     case 'destination.port': {
@@ -49,19 +49,25 @@ function compileAttribute(attribute: Attribute, values: readonly string[], look:
       return (_, { connection }) => ports.has(connection.localPort);
     }
     case 'destination.ip':
-      return addressIs(values, ({ connection }) => connection.localAddress);
+      return addressIs(values, look, ({ connection }) => connection.localAddress);
     case 'source.ip':
-      return addressIs(values, ({ connection }) => connection.remoteAddress);
+      return addressIs(values, look, ({ connection }) => connection.remoteAddress);
     case 'remote.ip':
-      return addressIs(values, ({ clientAddress }) => clientAddress);
+      return addressIs(values, look, ({ clientAddress }) => clientAddress);
     case 'source.principal':
-      return principalIs(oneOf(values.map(compilePrincipal)), ({ uri }) => uri);
+      // Written without a scheme; a suffix may begin anywhere behind it (CVE-2020-16844).
+      return principalIs(oneOf(values), ({ uri }) => uri.slice(SCHEME.length));
     case 'source.namespace':
-      return principalIs(oneOf(values.map(compileGlob)), ({ namespace }) => namespace);
-    case 'source.serviceAccount':
-      return principalIs(oneOf(values.map(exactly)), ({ namespace, serviceAccount }) => `${namespace}/${serviceAccount}`);
+      return principalIs(oneOf(values, compileGlob), ({ namespace }) => namespace);
+    case 'source.serviceAccount': {
+      const accounts = new Set(values);
+      return principalIs(
+        (account) => accounts.has(account),
+        ({ namespace, serviceAccount }) => `${namespace}/${serviceAccount}`,
+      );
+    }
     case 'source.trustDomain':
-      return principalIs(oneOf(values.map(compileGlob)), ({ trustDomain }) => trustDomain);
+      return principalIs(oneOf(values, compileGlob), ({ trustDomain }) => trustDomain);
     case 'request.auth.principal': {
       const matches = values.map(compileRequestPrincipal);
       return (_, { claims }) => claims !== undefined && matches.some((one) => one(claims['iss'], claims['sub']));
@@ -75,7 +81,7 @@ function compileAttribute(attribute: Attribute, values: readonly string[], look:
     case 'request.headers':
       return headerIs(attribute.header, values, look);
     case 'connection.sni': {
-      const matches = oneOf(values.map(compileText));
+      const matches = oneOf(values);
       return (_, { connection }) => connection.sni !== undefined && matches(connection.sni);
     }
     case 'experimental.envoy.filters':
@@ -83,10 +89,7 @@ function compileAttribute(attribute: Attribute, values: readonly string[], look:
   }
 }
 
-const exactly =
-  (wanted: string): Text =>
-  (value) =>
-    value === wanted;
+const SCHEME = 'spiffe://';
 
 /** `*` present, `*suffix`, `prefix*`, or the whole value; a `*` elsewhere is a star (Istio matcher.StringMatcher). */
 function compileText(value: string): Text {
@@ -96,9 +99,19 @@ function compileText(value: string): Text {
   return exactly(value);
 }
 
-function oneOf(matchers: readonly Text[]): Text {
-  const [only] = matchers;
-  return matchers.length === 1 ? only! : (value) => matchers.some((matches) => matches(value));
+const exactly =
+  (wanted: string): Text =>
+  (value) =>
+    value === wanted;
+
+/** Values without a star stand for themselves whatever they are written for: those are looked up, the others tried. */
+function oneOf(values: readonly string[], compile: (value: string) => Text = compileText): Text {
+  const plain = new Set(values.filter((value) => !value.includes('*')));
+  const patterns = values.filter((value) => value.includes('*')).map(compile);
+  const [only] = patterns;
+  if (only === undefined) return (value) => plain.has(value);
+  if (patterns.length === 1 && plain.size === 0) return only;
+  return (value) => plain.has(value) || patterns.some((matches) => matches(value));
 }
 
 function compilePath(value: string, look: Look): Text {
@@ -106,13 +119,25 @@ function compilePath(value: string, look: Look): Text {
   return isPathTemplate(value) ? compilePathTemplate(value, look === 'wide') : compileText(value);
 }
 
-/** With its port, as Istio compares it, case-insensitively. The dot of a name that is spelled out is not part of it. */
-function hostIs(matches: Text): Predicate {
-  return ({ authority }) => authority !== '' && matches(authority.toLowerCase().replace(/\.(?=:\d*$|$)/, ''));
+/**
+ * With its port, as Istio compares it, case-insensitively. `secret.com.` is `secret.com` spelled out: the dot is not
+ * part of the name, neither in the call nor in the rule. A rule that denies also looks at what was written.
+ */
+function hostIs(values: readonly string[], look: Look): Predicate {
+  const written = values.map((value) => value.toLowerCase());
+  const matches = oneOf([...written, ...written.map(withoutDot)]);
+  return ({ authority }) => {
+    if (authority === '') return false;
+    const host = authority.toLowerCase();
+    return matches(withoutDot(host)) || (look === 'wide' && matches(host));
+  };
 }
 
-function addressIs(ranges: readonly string[], of: (peer: Peer) => string): Predicate {
-  const inside = ranges.map(compileCidr);
+const withoutDot = (host: string): string => (host.includes('.') ? host.replace(/\.(?=:\d*$|$)/, '') : host);
+
+/** A range that is none: whoever must see too much sees everything in it (Istio: ALLOW skips the rule, DENY the constraint). */
+function addressIs(ranges: readonly string[], look: Look, of: (peer: Peer) => string): Predicate {
+  const inside = ranges.map((range) => compileCidr(range) ?? (() => look === 'wide'));
   return (_, peer) => {
     const address = addressBytes(of(peer));
     return address !== undefined && inside.some((range) => range(address));
@@ -121,14 +146,6 @@ function addressIs(ranges: readonly string[], of: (peer: Peer) => string): Predi
 
 function principalIs(matches: Text, of: (principal: Principal) => string): Predicate {
   return (_, { connection: { principal } }) => principal !== undefined && matches(of(principal));
-}
-
-/** Written without a scheme; a suffix may begin anywhere behind it (CVE-2020-16844). */
-function compilePrincipal(value: string): Text {
-  if (value === '*') return (uri) => uri !== '';
-  const scheme = 'spiffe://';
-  if (value.startsWith('*')) return (uri) => uri.slice(scheme.length).endsWith(value.slice(1));
-  return compileText(scheme + value);
 }
 
 /** `*` for any characters, wherever it stands; everything else stands for itself. */
@@ -167,7 +184,7 @@ function compileRequestPrincipal(value: string): (iss: unknown, sub: unknown) =>
 
 /** A text, or a list with a text, that matches; numbers, booleans and objects never do. */
 function claimIs(path: readonly string[], values: readonly string[]): Predicate {
-  const matches = oneOf(values.map(compileText));
+  const matches = oneOf(values);
   const hit = (value: unknown): boolean => typeof value === 'string' && matches(value);
   return (_, { claims }) => {
     const value = claimAt(claims, path);
@@ -190,18 +207,47 @@ export function claimAt(claims: Claims | undefined, path: readonly string[]): un
  * neither). Looking wide, one hit among lines, elements of a list, or all joined will do; looking narrow, every line must match.
  */
 function headerIs(name: string, values: readonly string[], look: Look): Predicate {
-  const matches = oneOf(values.map(compileText));
+  const matches = oneOf(values);
+  const linesOf = readHeader(name);
   if (look === 'narrow') {
     return (call) => {
-      const lines = call.headerValues(name);
-      return lines.length > 0 && lines.every((line) => matches(line.trim()));
+      const lines = linesOf(call);
+      return lines.length > 0 && lines.every((line) => matches(withoutSpace(line)));
     };
   }
   return (call) => {
-    const lines = call.headerValues(name);
+    const lines = linesOf(call);
     if (lines.length === 0) return false;
-    if (lines.some((line) => matches(line.trim()))) return true;
+    // `trim` takes more than HTTP's spaces away, as a program behind us may.
+    if (lines.some((line) => matches(withoutSpace(line)) || matches(line.trim()))) return true;
     const joined = lines.join(',');
     return joined.includes(',') && (matches(joined) || joined.split(',').some((element) => matches(element.trim())));
   };
+}
+
+/** Optional white space around a value is not part of it (RFC 9110 §5.5; CVE-2019-18802). No regex: a long run of spaces would cost its square. */
+function withoutSpace(line: string): string {
+  let [from, to] = [0, line.length];
+  while (from < to && isSpace(line.charCodeAt(from))) from += 1;
+  while (to > from && isSpace(line.charCodeAt(to - 1))) to -= 1;
+  return from === 0 && to === line.length ? line : line.slice(from, to);
+}
+
+const isSpace = (code: number): boolean => code === 32 || code === 9;
+
+/** The lines of a header. What HTTP/2 has pseudo headers for is in the call's own fields, and Envoy's rules may name it. */
+export function readHeader(name: string): (call: Call) => readonly string[] {
+  switch (name) {
+    case 'host':
+    case ':authority':
+      return ({ authority }) => (authority === '' ? [] : [authority]);
+    case ':method':
+      return ({ method }) => [method];
+    case ':scheme':
+      return ({ scheme }) => [scheme];
+    case ':path':
+      return ({ path, query }) => [query === '' ? path : `${path}?${query}`];
+    default:
+      return (call) => call.headerValues(name);
+  }
 }

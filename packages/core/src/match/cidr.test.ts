@@ -3,7 +3,7 @@ import { BlockList, isIP } from 'node:net';
 import { expect, it } from 'vitest';
 import { addressBytes, compileCidr } from './cidr.ts';
 
-const inside = (range: string, address: string) => compileCidr(range)(addressBytes(address) ?? []);
+const inside = (range: string, address: string) => compileCidr(range)?.(addressBytes(address) ?? []) ?? false;
 
 it.each([
   ['1.2.3.4', '1.2.3.4', true],
@@ -21,7 +21,11 @@ it.each([
   ['fe80::1', 'fe80::1%eth0', true],
   ['::/0', '2001:db8::1', true],
   ['10.0.0.0/33', '10.0.0.0', false],
+  ['10.0.0.0/', '10.0.0.0', false],
+  ['10.0.0.0/ 8', '10.0.0.0', false],
+  ['10.0.0.0/1e1', '10.0.0.0', false],
   ['nonsense', '10.0.0.0', false],
+  ['::ffff:1.2.3.4', '1.2.3.4', true],
   ['10.0.0.0/8', '', false],
   ['10.0.0.0/8', '010.0.0.1', false],
 ])('%s holds %s: %s', (range, address, expected) => expect(inside(range, address)).toBe(expected));

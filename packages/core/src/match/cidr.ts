@@ -1,5 +1,13 @@
 /** An address as its bytes: 4 of IPv4 (also where IPv6 carries one, `::ffff:1.2.3.4`), 16 of IPv6; undefined if it is none. */
 export function addressBytes(text: string): readonly number[] | undefined {
+  // The rules over one call ask for the same address one after another.
+  if (text !== latest.text) latest = { text, bytes: parseAddress(text) };
+  return latest.bytes;
+}
+
+let latest: { readonly text: string; readonly bytes: readonly number[] | undefined } = { text: '', bytes: undefined };
+
+function parseAddress(text: string): readonly number[] | undefined {
   if (!text.includes(':')) return ipv4(text);
   const zone = text.indexOf('%');
   const bytes = ipv6(zone < 0 ? text : text.slice(0, zone));
@@ -8,16 +16,17 @@ export function addressBytes(text: string): readonly number[] | undefined {
   return mapped ? bytes.slice(12) : bytes;
 }
 
-/** `10.0.0.0/8`, `1.2.3.4`, `fd00::/8`: does an address lie in it? Host bits of the range mean nothing. Nothing lies in what is no range. */
-export function compileCidr(range: string): (address: readonly number[]) => boolean {
+/** `10.0.0.0/8`, `1.2.3.4`, `fd00::/8`: does an address lie in it? Host bits of the range mean nothing. undefined: it is no range. */
+export function compileCidr(range: string): ((address: readonly number[]) => boolean) | undefined {
   const slash = range.indexOf('/');
   const base = addressBytes(slash < 0 ? range : range.slice(0, slash));
-  if (base === undefined) return () => false;
+  if (base === undefined) return undefined;
   const size = base.length * 8;
   // The prefix of a mapped address counts from the front of the whole.
   const mapped = slash >= 0 && base.length === 4 && range.includes(':') ? 96 : 0;
-  const bits = slash < 0 ? size : Number(range.slice(slash + 1)) - mapped;
-  if (!Number.isInteger(bits) || bits < 0 || bits > size) return () => false;
+  const prefix = slash < 0 ? String(size + mapped) : range.slice(slash + 1);
+  const bits = /^\d{1,3}$/.test(prefix) ? Number(prefix) - mapped : -1;
+  if (bits < 0 || bits > size) return undefined;
   const whole = bits >> 3;
   const mask = (0xff << (8 - (bits & 7))) & 0xff;
   return (address) => {

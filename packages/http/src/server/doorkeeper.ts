@@ -1,6 +1,7 @@
 import type { Closeable, Identity, Mesh } from '@inmesh/core';
 import { constants } from 'node:crypto';
 import { Server as HttpServer } from 'node:http';
+import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import type { Credentials } from '../credentials.ts';
@@ -34,11 +35,16 @@ export class Doorkeeper {
   #contextOf: { readonly identity: Identity; readonly context: SecureContext } | undefined = undefined;
   #rotations: Closeable | undefined = undefined;
 
-  constructor({ mesh, credentials }: { readonly mesh: Mesh; readonly credentials: Credentials | undefined }, server: object, emit: Emit) {
+  constructor(
+    { mesh, credentials }: { readonly mesh: Mesh; readonly credentials: Credentials | undefined },
+    server: EventEmitter,
+    emit: Emit,
+  ) {
     this.#mesh = mesh;
     this.#credentials = credentials;
     this.#emit = emit;
     this.#http2 = !(server instanceof HttpServer);
+    server.once('close', () => this.#rotations?.close());
   }
 
   connection(socket: Socket): boolean {

@@ -143,6 +143,8 @@ describe('certificates in files', () => {
     const states = watched({ ...files, pollMs: 60_000 });
     await until(() => expect(states).toHaveLength(1));
     for (const [version, account] of Object.entries({ '..2': 'b', '..3': 'c' })) {
+      // Nothing is being looked at any more.
+      await pause(100);
       mount(version, account);
       await until(() => expect(identityOf(states.at(-1)).principal.serviceAccount).toBe(account));
     }

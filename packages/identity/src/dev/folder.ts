@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { MeshError } from '@inmesh/core';
-import { DevCa, type DevCaOptions, type DevRoot } from './ca.ts';
+import { DevCa, type DevCaOptions, type DevRoot, type DevSvid } from './ca.ts';
 
 /** Names as Istio has them for a CA that is plugged in; `next-…` and `old-…` only while roots are exchanged. */
 const FILES = {
@@ -56,6 +56,25 @@ export async function loadDevCa(folder: string, options: Omit<DevCaOptions, 'tru
     );
   }
   return new DevCa({ signer, next: await root(FILES.nextCertificate, FILES.nextKey), old: await read(FILES.old) }, options);
+}
+
+/**
+ * Writes a certificate as Istio mounts it, for `fileCertificates`: cert-chain.pem, key.pem (for its owner only), root-cert.pem. Returns the
+ * paths. Refuses to overwrite a key, unless told to `replace` it: that is how a certificate is renewed by hand.
+ */
+export async function writeSvid(
+  folder: string,
+  { certificate, privateKey }: DevSvid,
+  roots: string,
+  { replace = false }: { readonly replace?: boolean } = {},
+): Promise<{ readonly certificate: string; readonly privateKey: string; readonly roots: string }> {
+  const paths = { certificate: join(folder, 'cert-chain.pem'), privateKey: join(folder, 'key.pem'), roots: join(folder, 'root-cert.pem') };
+  for (const path of replace ? [] : Object.values(paths)) if (await exists(path)) throw new MeshError('MISUSE', `${path} exists already`);
+  await mkdir(folder, { recursive: true });
+  await writeWhole(paths.roots, roots);
+  await writeWhole(paths.privateKey, privateKey);
+  await writeWhole(paths.certificate, certificate);
+  return paths;
 }
 
 /** Whole or not at all. */

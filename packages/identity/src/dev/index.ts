@@ -8,5 +8,5 @@ export {
   type DevSvidRequest,
   type RotationStep,
 } from './ca.ts';
-export { loadDevCa, saveDevCa } from './folder.ts';
+export { loadDevCa, saveDevCa, writeSvid } from './folder.ts';
 export { devCertificates, type DevCertificatesOptions } from './source.ts';

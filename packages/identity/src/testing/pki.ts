@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { constants as rsa, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import {
   AlgorithmIdentifier,
@@ -145,6 +145,21 @@ export const rsaSigner =
     }),
     sign: (bytes) => sign(hash, bytes, issuer.keys.privateKey),
   });
+
+/** An RSA-PSS signature; `parameters`: DER of how it was made, as the certificate tells it. */
+export const pssSigner =
+  (hash: 'sha1' | 'sha256' | 'sha512', parameters: Uint8Array) =>
+  (issuer: TestAuthority): Signer => ({
+    name: issuer.name,
+    algorithm: new AlgorithmIdentifier({ algorithm: '1.2.840.113549.1.1.10', parameters: new Uint8Array(parameters).buffer }),
+    sign: (bytes) => sign(hash, bytes, { key: issuer.keys.privateKey, padding: rsa.RSA_PKCS1_PSS_PADDING, saltLength: 32 }),
+  });
+
+export const edSigner = (issuer: TestAuthority): Signer => ({
+  name: issuer.name,
+  algorithm: new AlgorithmIdentifier({ algorithm: '1.3.101.112' }),
+  sign: (bytes) => sign(null, bytes, issuer.keys.privateKey),
+});
 
 /** A revocation list, as PEM. */
 export function testCrl(

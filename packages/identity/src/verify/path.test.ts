@@ -16,8 +16,10 @@ import {
   constraints,
   DAY,
   der,
+  edSigner,
   leafExtensions,
   NOW,
+  pssSigner,
   rawExtension,
   rsaKeys,
   rsaSigner,
@@ -222,6 +224,24 @@ describe('algorithms', () => {
     expect(below([], { anchor, leaf: { signer: rsaSigner('sha256') } })).toBe(A);
     expect(below([], { anchor, leaf: { signer: rsaSigner(hash) } })).toContain(
       'its certificate is signed with an algorithm that is not believed in',
+    );
+  });
+
+  it('RSA-PSS is taken with a hash that is named and believed in, and not with the default, SHA-1', () => {
+    const anchor = testRoot({ keys: rsaKeys(2048), signer: rsaSigner('sha256') });
+    const named = der(0x30, der(0xa0, Buffer.from('300d06096086480165030402010500', 'hex')));
+    expect(below([], { anchor, leaf: { signer: pssSigner('sha256', named) } })).toBe(A);
+    expect(below([], { anchor, leaf: { signer: pssSigner('sha512', named) } })).toContain('it was not issued by any of its roots');
+    expect(below([], { anchor, leaf: { signer: pssSigner('sha1', der(0x30, new Uint8Array())) } })).toContain(
+      'an algorithm that is not believed in',
+    );
+  });
+
+  it('Ed25519 is taken', () => {
+    const anchor = testRoot({ keys: generateKeyPairSync('ed25519'), signer: edSigner });
+    expect(below([], { anchor, leaf: { signer: edSigner, keys: generateKeyPairSync('ed25519') } })).toBe(A);
+    expect(below([], { anchor, leaf: { signer: (issuer) => rsaSigner('sha256')({ ...issuer, keys: rsaKeys(2048) }) } })).toContain(
+      'it was not issued by any of its roots',
     );
   });
 

@@ -2,8 +2,6 @@ import { authorizationPolicyChecks } from './authorization-policy-checks.ts';
 import { authorizationPolicySchema } from './authorization-policy-schema.ts';
 import { securityKind } from './kind.ts';
 
-export type { AuthorizationPolicySpec } from './authorization-policy-schema.ts';
-
 /** Decides who may call a workload, and for what. */
 export const authorizationPolicy = securityKind({
   kind: 'AuthorizationPolicy',

@@ -27,12 +27,14 @@ export function peerAuthenticationsOf(policies: readonly PeerAuthentication[], r
   const shared = new Map<string, InboundMtls>();
   return {
     of: (namespace, labels) => {
-      const inRoot = namespace === rootNamespace;
-      const own = inRoot ? undefined : byNamespace.get(namespace)?.find((one) => selecting(one) && selects(labelsOf(one), labels));
+      const own =
+        namespace === rootNamespace
+          ? undefined
+          : byNamespace.get(namespace)?.find((one) => selecting(one) && selects(labelsOf(one), labels));
       // Most workloads have none of their own; thousands of endpoints need not compose the same again.
       const key = `${namespace}/${own?.metadata.name ?? ''}`;
       let composed = shared.get(key);
-      if (composed === undefined) shared.set(key, (composed = compose([own, inRoot ? undefined : forAll(namespace), mesh])));
+      if (composed === undefined) shared.set(key, (composed = compose([own, forAll(namespace), mesh])));
       return composed;
     },
   };

@@ -16,7 +16,7 @@ export function expandPrincipals(principals: readonly string[], domains: Domains
   return principals.flatMap((principal) => {
     const parts = principal.split('/');
     const domain = parts[0] ?? '';
-    if (parts.length !== 5 || domain === '*') return [principal];
+    if (parts.length !== 5) return [principal];
     const rest = principal.slice(domain.length);
     const fits = (name: string): boolean => name === domain || (domain.startsWith('*') && name.endsWith(domain.slice(1)));
     if (domain !== LOCAL && !names.some(fits)) return [principal];
