@@ -53,6 +53,8 @@ export type MeshEvent =
   | { readonly type: 'policy.source'; readonly state: 'ok' | 'failing'; readonly reason: string }
   | { readonly type: 'identity.changed'; readonly principal: string; readonly expiresAt: number }
   | { readonly type: 'identity.failed'; readonly reason: string }
+  | { readonly type: 'keys.changed'; readonly source: string; readonly total: number }
+  | { readonly type: 'keys.failed'; readonly source: string; readonly reason: string }
   | { readonly type: 'endpoints.changed'; readonly cluster: string; readonly total: number }
   | { readonly type: 'endpoints.failed'; readonly cluster: string; readonly reason: string }
   | { readonly type: 'endpoint.ejected'; readonly cluster: string; readonly address: string; readonly reason: string; readonly ms: number }
