@@ -52,8 +52,10 @@ function failed({ from, to, when }: AuthorizationRule, denies: boolean, asked: A
     conditions.filter((condition) => !holds(condition, denies, asked)).map((condition) => describe(condition, asked));
   const none = (alternatives: readonly (readonly Condition[])[]): string[] => {
     const faults = alternatives.map(wrong);
-    // An alternative without a fault has matched.
-    return faults.some((fault) => fault.length === 0) ? [] : [[...new Set(faults.map((fault) => fault.join(' and ')))].join(', or ')];
+    // An alternative without a fault holds, and no alternatives demand nothing.
+    return faults.every((fault) => fault.length > 0) && faults.length > 0
+      ? [[...new Set(faults.map((fault) => fault.join(' and ')))].join(', or ')]
+      : [];
   };
   return [...none(to), ...none(from), ...wrong(when)].join('; and ');
 }
