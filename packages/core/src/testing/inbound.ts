@@ -2,6 +2,7 @@ import { type InboundModel, type JwtRule, type Model, OPEN_INBOUND } from '@inme
 import type { Call, Exchange, LocalAnswer, Reply, Transport } from '../call.ts';
 import { NO_EDITS } from '../call.ts';
 import { MeshError } from '../errors.ts';
+import type { Handler } from '../handler.ts';
 import type { Mesh } from '../mesh.ts';
 import type { Claims } from '../peer.ts';
 import type { TokenOutcome, TokenVerifiers } from '../ports/tokens.ts';
@@ -111,6 +112,9 @@ export function testProgram(): TestProgram {
     },
   };
 }
+
+/** The bottom of an inbound stack: hands the call to the program. */
+export const toProgram: Handler = (exchange, transport) => transport.attempt(exchange, undefined);
 
 /** What a server does at its edge: runs a call on the stack of the port its connection came to, and ends its life. */
 export async function receiveCall(mesh: Mesh, call: Call, program: TestProgram = testProgram()): Promise<Reply<string>> {
