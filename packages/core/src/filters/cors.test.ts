@@ -14,10 +14,10 @@ const rules = (fields: Partial<Cors> = {}): Cors => ({
   ...fields,
 });
 
-async function sent(headers: Record<string, string>, given: Cors | undefined, method = 'GET') {
-  const compiled = given === undefined ? undefined : compileCors(given, 'VirtualService a/b');
+async function sent(headers: Record<string, string>, given: Cors, method = 'GET', hosts = ['reviews']) {
+  const compiled = compileCors(given, 'VirtualService a/b');
   const program = testProgram();
-  const handler = cors.inbound!({ find: () => compiled }, testRuntime())(toProgram);
+  const handler = cors.inbound!({ find: ({ host }) => (hosts.includes(host) ? compiled : undefined) }, testRuntime())(toProgram);
   const reply = await handler(testExchange({ call: { method, headers } }), program);
   const [answer] = program.answers;
   return {
@@ -79,7 +79,7 @@ describe('any other call', () => {
   it('of another origin, of none, or on a route without rules goes on as it is', async () => {
     for (const headers of [{ origin: 'https://b.example' }, { origin: '' }, {} as Record<string, string>])
       expect((await sent(headers, rules({ allowOrigins: [{ kind: 'exact', value: 'https://a.example' }] }))).edits).toEqual([]);
-    expect((await sent(ORIGIN, undefined)).edits).toEqual([]);
+    expect((await sent(ORIGIN, rules(), 'GET', ['orders'])).edits).toEqual([]);
   });
 
   it('is compared as exact text, prefix, or the whole of a regular expression', async () => {
