@@ -82,6 +82,10 @@ describe('any other call', () => {
     expect((await sent(ORIGIN, rules(), 'GET', ['orders'])).edits).toEqual([]);
   });
 
+  it('is any that only looks like a preflight', async () => {
+    expect(await sent(ORIGIN, rules(), 'OPTIONS')).toMatchObject({ answer: undefined, reply: { value: 'yours' } });
+  });
+
   it('is compared as exact text, prefix, or the whole of a regular expression', async () => {
     const allowed = async (origin: string, match: Cors['allowOrigins'][number]) =>
       (await sent({ origin }, rules({ allowOrigins: [match] }))).edits?.length !== 0;

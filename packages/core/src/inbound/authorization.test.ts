@@ -132,7 +132,7 @@ describe('whatever the policies and the call', () => {
   it('another denial never allows more', () =>
     fc.assert(
       fc.property(policies, rules, inbound, (given, more, { call, peer }) => {
-        if (verdict([...given, policy('DENY', [more])], call, peer).allowed) expect(verdict(given, call, peer).allowed).toBe(true);
+        return !verdict([...given, policy('DENY', [more])], call, peer).allowed || verdict(given, call, peer).allowed;
       }),
       often,
     ));
@@ -141,7 +141,7 @@ describe('whatever the policies and the call', () => {
     fc.assert(
       fc.property(policies, fc.nat(), inbound, (given, at, { call, peer }) => {
         const less = given.map((one) => (one.action === 'ALLOW' ? { ...one, rules: one.rules.toSpliced(at % 3, 1) } : one));
-        if (verdict(less, call, peer).allowed) expect(verdict(given, call, peer).allowed).toBe(true);
+        return !verdict(less, call, peer).allowed || verdict(given, call, peer).allowed;
       }),
       often,
     ));
@@ -152,7 +152,7 @@ describe('whatever the policies and the call', () => {
         const enforced = given.filter(({ action, dryRun }) => action === 'ALLOW' && !dryRun);
         fc.pre(enforced.length > 1);
         const less = given.filter((one) => one !== enforced[at % enforced.length]);
-        if (verdict(less, call, peer).allowed) expect(verdict(given, call, peer).allowed).toBe(true);
+        return !verdict(less, call, peer).allowed || verdict(given, call, peer).allowed;
       }),
       often,
     ));
@@ -161,7 +161,7 @@ describe('whatever the policies and the call', () => {
     fc.assert(
       fc.property(policies, inbound, (given, { call, peer }) => {
         const enforced = given.filter(({ dryRun }) => !dryRun);
-        expect(verdict(given, call, peer)).toEqual(verdict(enforced, call, peer));
+        return verdict(given, call, peer).allowed === verdict(enforced, call, peer).allowed;
       }),
       often,
     ));
@@ -170,7 +170,7 @@ describe('whatever the policies and the call', () => {
     fc.assert(
       fc.property(policies, fc.nat(), inbound, (given, seed, { call, peer }) => {
         const other = shuffled(given, seed).map((one) => ({ ...one, rules: shuffled(one.rules, seed) }));
-        expect(verdict(other, call, peer).allowed).toBe(verdict(given, call, peer).allowed);
+        return verdict(other, call, peer).allowed === verdict(given, call, peer).allowed;
       }),
       often,
     ));
@@ -179,8 +179,8 @@ describe('whatever the policies and the call', () => {
     fc.assert(
       fc.property(conditions, text, inbound, (one, more, { call, peer }) => {
         const matches = (changed: Condition) => verdict([policy('ALLOW', [rule({ when: [changed] })])], call, peer).allowed;
-        if (one.values.length > 0 && matches(one)) expect(matches({ ...one, values: [...one.values, more] })).toBe(true);
-        if (matches({ ...one, notValues: [...one.notValues, more] })) expect(matches(one)).toBe(true);
+        const wider = one.values.length === 0 || !matches(one) || matches({ ...one, values: [...one.values, more] });
+        return wider && (!matches({ ...one, notValues: [...one.notValues, more] }) || matches(one));
       }),
       often,
     ));

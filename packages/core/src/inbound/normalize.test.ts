@@ -75,7 +75,7 @@ describe('whatever is sent', () => {
     fc.assert(
       fc.property(hostile, (text) => {
         const once = normalizeTarget(text, mode);
-        if (once !== undefined) expect(normalizeTarget(once.path, mode)?.path).toBe(once.path);
+        return once === undefined || normalizeTarget(once.path, mode)?.path === once.path;
       }),
       runs,
     );
@@ -85,8 +85,7 @@ describe('whatever is sent', () => {
     fc.assert(
       fc.property(hostile, (text) => {
         const { path: found } = normalizeTarget(text, mode) ?? { path: '/' };
-        expect(found.startsWith('/')).toBe(true);
-        for (const segment of found.split('/')) expect(['.', '..']).not.toContain(segment.replace(/%2e/gi, '.'));
+        return found.startsWith('/') && !/\/\.{1,2}(?:\/|$)/.test(found.replace(/%2e/gi, '.'));
       }),
       runs,
     );
@@ -95,9 +94,8 @@ describe('whatever is sent', () => {
   it('merging leaves no two slashes, decoding no escaped one', () => {
     fc.assert(
       fc.property(hostile, (text) => {
-        expect(path(text, 'MERGE_SLASHES') ?? '').not.toContain('//');
         const decoded = path(text, 'DECODE_AND_MERGE_SLASHES') ?? '';
-        expect(decoded).not.toMatch(/\/\/|%2f|%5c|\\/i);
+        return !(path(text, 'MERGE_SLASHES') ?? '').includes('//') && !/\/\/|%2f|%5c|\\/i.test(decoded);
       }),
       runs,
     );

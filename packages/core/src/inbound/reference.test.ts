@@ -197,12 +197,12 @@ it('of a request both evaluators say the same', () => {
       const decided = decide(deny, allow, call, peer);
       const said =
         firstMatch(custom, call, peer) !== undefined ? 'custom' : decided.allowed ? 'allow' : decided.rule === '' ? 'none' : 'deny';
-      expect(said).toBe(verdict(given, call, peer, false));
       seen.set(said, (seen.get(said) ?? 0) + 1);
+      return said === verdict(given, call, peer, false);
     }),
-    { numRuns: 20_000 },
+    { numRuns: 10_000 },
   );
-  for (const said of ['allow', 'deny', 'none', 'custom']) expect(seen.get(said) ?? 0, said).toBeGreaterThan(500);
+  for (const said of ['allow', 'deny', 'none', 'custom']) expect(seen.get(said) ?? 0, said).toBeGreaterThan(200);
 });
 
 it('of every single condition both evaluators say the same', () => {
@@ -210,9 +210,9 @@ it('of every single condition both evaluators say the same', () => {
     fc.property(condition, fc.boolean(), asked, (one, denies, { call, peer }) => {
       const only: AuthorizationPolicy = { namespace: 'n', name: 'p', provider: '', dryRun: false, action: denies ? 'DENY' : 'ALLOW', rules: [{ from: [], to: [], when: [one] }] };
       const { deny, allow } = compileAuthorization([only]);
-      expect(firstMatch(denies ? deny : allow!, call, peer) !== undefined).toBe(holds(one, denies, call, peer));
+      return (firstMatch(denies ? deny : allow!, call, peer) !== undefined) === holds(one, denies, call, peer);
     }),
-    { numRuns: 20_000 },
+    { numRuns: 10_000 },
   ); // prettier-ignore
 });
 
@@ -220,7 +220,7 @@ it('of a TCP connection both evaluators say the same', () => {
   fc.assert(
     fc.property(policies, asked, (given, { call, peer }) => {
       const { allowed } = decideConnection(compileAuthorization(given, 'tcp'), peer);
-      expect(allowed).toBe(verdict(given, call, peer, true) === 'allow');
+      return allowed === (verdict(given, call, peer, true) === 'allow');
     }),
     { numRuns: 10_000 },
   );
