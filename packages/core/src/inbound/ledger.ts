@@ -23,7 +23,7 @@ export function createLedger(sinks: readonly AuditSink[], authorization: Authori
     const listening = sinks.filter(({ wants }) => wants === 'all' || audited.length > 0 || (wants === 'denied' && denied));
     if (listening.length === 0) return;
     const peer = call.peer!;
-    const { connection, claims } = peer;
+    const { connection } = peer;
     const record: AuditRecord = {
       time: clock.wall(),
       decision: denied ? 'deny' : 'allow',
