@@ -1,3 +1,4 @@
+import type { Call } from '../call.ts';
 import { GrpcStatus, MeshError } from '../errors.ts';
 import type { FilterKind } from '../kind.ts';
 
@@ -22,7 +23,7 @@ export const deadline: FilterKind<Record<string, never>> = {
       const { call, life } = exchange;
       // He went away while the filters above waited.
       if (life.why !== undefined) throw life.why;
-      const ms = Math.min(parseMilliseconds(call.header(DEADLINE_HEADER)), parseGrpcTimeout(call.header('grpc-timeout')));
+      const ms = patienceOf(call);
       if (ms < Infinity) {
         if (life.startedAt + ms <= clock.now()) {
           throw new MeshError('DEADLINE_EXCEEDED', `not begun: the caller waited ${ms} ms, and they are over`, {
@@ -35,6 +36,11 @@ export const deadline: FilterKind<Record<string, never>> = {
       return next(exchange, transport);
     },
 };
+
+/** Milliseconds the caller still waits as he says; Infinity if he does not. */
+export function patienceOf(call: Call): number {
+  return Math.min(parseMilliseconds(call.header(DEADLINE_HEADER)), parseGrpcTimeout(call.header('grpc-timeout')));
+}
 
 function parseMilliseconds(text: string | undefined): number {
   return text !== undefined && MILLISECONDS.test(text) ? Number(text) : Infinity;

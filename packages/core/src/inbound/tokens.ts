@@ -28,8 +28,10 @@ export function tokenPlaces(rules: readonly JwtRule[]): TokenPlace[] {
   return [...places.values()];
 }
 
-/** Why a request cannot be read: it says one thing twice. */
-export type Ambiguous = { readonly ambiguous: string };
+/** Why the tokens of a call cannot be read: it says one thing twice. */
+export interface Ambiguous {
+  readonly ambiguous: string;
+}
 
 /** Every token of a call (Envoy jwt_authn extractor.cc): each line of a header has one of its own. */
 export function findTokens(places: readonly TokenPlace[], call: Call): readonly FoundToken[] | Ambiguous {
@@ -37,7 +39,8 @@ export function findTokens(places: readonly TokenPlace[], call: Call): readonly 
   for (const { location, rules } of places) {
     const values = valuesAt(location, call);
     // A backend may read the other one than we did.
-    if (location.in === 'query' && values.length > 1) return { ambiguous: location.name };
+    if (location.in === 'query' && values.length > 1)
+      return { ambiguous: `Jwt is given twice: query parameter ${location.name} is not alone` };
     for (const token of values) found.push({ token, location, rules });
   }
   return found;
