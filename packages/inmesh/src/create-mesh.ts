@@ -200,6 +200,8 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     await engine.close(graceMs);
     // Whoever took longer than the grace is ended.
     await Promise.all([dispatcher.destroy(), admin?.close()]);
+    // The last decisions are on their way to disk.
+    await Promise.allSettled((options.audit ?? []).map((sink) => sink.close?.()));
   };
   return {
     ...createServers({ mesh: engine, credentials: keyring }),

@@ -37,7 +37,9 @@ export const authenticate: FilterKind<Authenticate> = {
       const outcomes = tokens.map(({ token, rules: accepting }) => verifier.verify(token, accepting));
       // A known token is judged at once; only one that must be looked into is waited for.
       if (areSettled(outcomes)) return proceed(outcomes, tokens, exchange, transport, next);
-      return Promise.all(outcomes).then((settled) => proceed(settled, tokens, exchange, transport, next));
+      return Promise.all(outcomes.map((outcome) => Promise.resolve(outcome))).then((settled) =>
+        proceed(settled, tokens, exchange, transport, next),
+      );
     };
 
     function proceed<T>(
