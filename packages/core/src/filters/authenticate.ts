@@ -55,7 +55,7 @@ export const authenticate: FilterKind<Authenticate> = {
       let { query } = call;
       for (const [index, outcome] of outcomes.entries()) {
         if (!outcome.ok) throw refused(call, outcome.status, outcome.reason);
-        const { rule, claims, payload } = outcome;
+        const { rule, claims, original, payload } = outcome;
         const { location } = tokens[index]!;
         call.peer!.claims ??= claims;
         if (!rule.forwardOriginalToken) {
@@ -64,7 +64,7 @@ export const authenticate: FilterKind<Authenticate> = {
         }
         if (rule.outputPayloadToHeader !== null) ops.push({ op: 'set', name: rule.outputPayloadToHeader, value: payload });
         for (const { header, claim } of rule.outputClaimToHeaders) {
-          const value = headerValue(claimAt(claims, claim));
+          const value = headerValue(claimAt(original, claim));
           if (value !== undefined) ops.push({ op: 'set', name: header, value });
         }
       }
