@@ -159,8 +159,8 @@ class Verifier implements TokenVerifier {
       (proven) => {
         if (typeof proven === 'string') return refused(proven);
         const { by, key } = proven;
-        const outcome: TokenOutcome = { ok: true, rule: by.rule, claims: claimsFor(token, by.rule), payload: token.payload };
-        const { notBefore, expires } = token;
+        const { claims: original, payload, notBefore, expires } = token;
+        const outcome: TokenOutcome = { ok: true, rule: by.rule, claims: claimsFor(token, by.rule), original, payload };
         this.#cache.set(id, { outcome, token: { notBefore, expires }, by: place.rules.indexOf(by), key });
         return outcome;
       },
