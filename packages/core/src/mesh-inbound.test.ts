@@ -106,6 +106,12 @@ describe('verifiers of tokens', () => {
     expect((await receiveCall(mesh, call(testPeer(), good))).status).toBe(403);
   });
 
+  it('are asked by explain as by calls', async () => {
+    const mesh = await create({ jwt: [testJwtRule()] }, { tokens: testTokens({ good: { iss: 'i', sub: 's' } }) });
+    const explained = await mesh.explainInbound({ url: 'http://orders/', port: 8080, token: 'good' });
+    expect(explained).toMatchObject({ decision: 'allow', requestPrincipal: 'i/s' });
+  });
+
   it('are not asked for callers that a STRICT port does not hear', async () => {
     const tokens = testTokens({});
     const mesh = await create({ jwt: [testJwtRule()], mtls: { mode: 'STRICT', ports: {}, resources: [] } }, { tokens });

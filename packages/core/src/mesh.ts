@@ -4,6 +4,8 @@ import { type Clock, systemClock, systemRandom } from './clock.ts';
 import { compile, type Compiler } from './compile.ts';
 import { Deadlines } from './deadlines.ts';
 import { MeshError, printFlags } from './errors.ts';
+import { explainInbound } from './explain/inbound.ts';
+import type { ExplainInboundRequest, InboundExplanation } from './explain/inbound-explanation.ts';
 import type { Explanation, ExplainRequest } from './explanation.ts';
 import { loadHash } from './hash.ts';
 import type { Decision } from './inbound/authorization.ts';
@@ -184,6 +186,12 @@ export class Mesh {
 
   explain(request: ExplainRequest): Explanation {
     return this.#current.explain(request);
+  }
+
+  /** What would become of a call to this workload, its token verified as a real one would be. */
+  explainInbound(request: ExplainInboundRequest): Promise<InboundExplanation> {
+    const { tokens, clock } = this.#compiler;
+    return explainInbound(this.#current.model, request, tokens === undefined ? { clock } : { tokens, clock });
   }
 
   status(): MeshStatus {

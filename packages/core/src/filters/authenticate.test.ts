@@ -23,7 +23,7 @@ interface Sent extends TestCall {
 }
 
 function sent({ rules = [testJwtRule()], later = false, ...fields }: Sent) {
-  const tokens = testTokens({ good: ANN, bob: { iss: 'https://other', sub: 'bob' } }, { later });
+  const tokens = testTokens({ good: ANN, bob: { iss: 'https://other', sub: 'bob', scope: 'read write' } }, { later });
   const refusals: number[] = [];
   const ledger = { everything: false, refused: (_: unknown, status: number) => void refusals.push(status), decided: () => {} };
   const verifier = tokens.prepare(rules, { clock: testRuntime().clock, random: () => 0, onEvent: () => {} });
@@ -109,6 +109,13 @@ describe('a good token', () => {
       'x-team': 'blue',
     });
     expect(seen.headerValues('x-sub')).toEqual(['ann']);
+  });
+
+  it('passes on a list of words as the token wrote it, though rules see its words', async () => {
+    const rules = [testJwtRule({ outputClaimToHeaders: [{ header: 'x-scope', claim: ['scope'] }] })];
+    const { headers, peer } = await passed({ rules, headers: bearer('bob') });
+    expect(headers).toEqual({ 'x-scope': 'read write' });
+    expect(peer.claims).toMatchObject({ scope: ['read', 'write'] });
   });
 
   it('is found behind its prefix wherever that stands, in a query parameter, in a cookie', async () => {

@@ -56,16 +56,18 @@ export interface TestTokens extends TokenVerifiers {
   readonly counts: { made: number; closed: number };
 }
 
-/** Believes the tokens it is given, under the first rule of the place, and no others. `later`: it must look into each first. */
+/** Believes the tokens it is given, under the first rule of the place, and no others; `scope` is split as a real verifier does. `later`: it must look into each first. */
 export function testTokens(believed: Readonly<Record<string, Claims>>, { later = false }: { readonly later?: boolean } = {}): TestTokens {
   const asked: string[] = [];
   const counts = { made: 0, closed: 0 };
   const judge = (token: string, rules: readonly JwtRule[]): TokenOutcome => {
     asked.push(token);
-    const claims = Object.hasOwn(believed, token) ? believed[token]! : undefined;
+    const original = Object.hasOwn(believed, token) ? believed[token]! : undefined;
     const [rule] = rules;
-    if (claims === undefined || rule === undefined) return { ok: false, status: 401, reason: 'Jwt verification fails' };
-    return { ok: true, rule, claims, payload: `payload-of-${token}` };
+    if (original === undefined || rule === undefined) return { ok: false, status: 401, reason: 'Jwt verification fails' };
+    const { scope } = original;
+    const claims = typeof scope === 'string' ? { ...original, scope: scope.split(' ') } : original;
+    return { ok: true, rule, claims, original, payload: `payload-of-${token}` };
   };
   return {
     asked,
