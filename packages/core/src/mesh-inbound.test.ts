@@ -72,6 +72,22 @@ describe('a mesh that receives calls', () => {
   });
 });
 
+it('tells sinks that want every decision also where no policy could make another', async () => {
+  const heard: string[] = [];
+  const sink = (wants: 'all' | 'denied' | 'audited') => ({
+    name: wants,
+    wants,
+    record: ({ decision, status }: { decision: string; status: number }) => void heard.push(`${wants}: ${decision} ${status}`),
+  });
+  const audit = [sink('all'), sink('denied'), sink('audited')];
+  const mesh = await create({ mtls: { mode: 'PERMISSIVE', ports: { 9090: 'STRICT' }, resources: [] } }, { audit });
+  await receiveCall(mesh, call());
+  await receiveCall(mesh, call(testPeer({ localPort: 9090 })));
+  mesh.apply(testModel({ jwt: [testJwtRule()] }), 'two');
+  await receiveCall(mesh, call(testPeer(), { authorization: 'Bearer bad' }));
+  expect(heard).toEqual(['all: allow 0', 'all: deny 403', 'denied: deny 403', 'all: deny 401', 'denied: deny 401']);
+});
+
 describe('verifiers of tokens', () => {
   const good = { authorization: 'Bearer good' };
 

@@ -82,6 +82,10 @@ describe('any other call', () => {
     expect((await sent(ORIGIN, rules(), 'GET', ['orders'])).edits).toEqual([]);
   });
 
+  it('with an empty origin is of none, even where every origin is allowed', async () => {
+    expect((await sent({ origin: '' }, rules({ allowOrigins: [{ kind: 'prefix', value: '' }] }))).edits).toEqual([]);
+  });
+
   it('is any that only looks like a preflight', async () => {
     expect(await sent(ORIGIN, rules(), 'OPTIONS')).toMatchObject({ answer: undefined, reply: { value: 'yours' } });
   });
