@@ -32,6 +32,9 @@ export {
 } from './observer.ts';
 export type { Placement, Wire } from './placement.ts';
 export type { Closeable, Resolution, Resolver, ServiceRef } from './ports/resolver.ts';
+export type { Decision } from './inbound/authorization.ts';
+export { type InboundCall, readCall, type Received } from './inbound/received.ts';
+export type { InboundView } from './inbound-table.ts';
 export { normalizeTarget, type PathNormalization, type Target } from './inbound/normalize.ts';
 export { Mesh, type MeshOptions, type MeshStatus } from './mesh.ts';
 export type { Routed } from './routed.ts';

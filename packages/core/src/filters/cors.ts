@@ -30,8 +30,9 @@ export const cors: FilterKind<CorsRules> = {
     (exchange, transport) => {
       const { call } = exchange;
       const origin = call.header('origin');
-      const rules = origin === undefined ? undefined : find(call);
-      if (origin === undefined || rules === undefined) return next(exchange, transport);
+      if (origin === undefined || origin === '') return next(exchange, transport);
+      const rules = find(call);
+      if (rules === undefined) return next(exchange, transport);
       const allowed = rules.allows(origin);
       if (isPreflight(call)) {
         if (allowed)

@@ -12,7 +12,7 @@ export interface CompiledRule {
 
 /** The policies of a workload by what they do; each list is empty where there are none. */
 export interface Authorization {
-  /** Asked before tokens are looked at; until providers exist, who matches is refused (Istio's …deny-due-to-bad-CUSTOM-action). */
+  /** Asked before tokens are looked at; until providers exist, who matches is refused (Istio's …deny-due-to-bad-CUSTOM-action). No dry run: validation knows it of ALLOW and DENY only. */
   readonly custom: readonly CompiledRule[];
   readonly audit: readonly CompiledRule[];
   readonly deny: readonly CompiledRule[];
@@ -106,11 +106,29 @@ export function decide(deny: readonly CompiledRule[], allow: readonly CompiledRu
 const ALLOWED: Decision = { allowed: true, rule: '' };
 const NOT_ALLOWED: Decision = { allowed: false, rule: '' };
 
-/** Does any rule ask who is at the other end of the connection? Then it must be known, or nothing may pass. */
+/**
+ * May a TCP connection come in? CUSTOM, DENY, ALLOW; `authorization` compiled for TCP. Rules that are left speak of the
+ * connection alone, so there is no call to show them.
+ */
+export function decideConnection({ custom, deny, allow }: Authorization, peer: Peer): Decision {
+  const asked = firstMatch(custom, NO_CALL, peer);
+  return asked === undefined ? decide(deny, allow, NO_CALL, peer) : { allowed: false, rule: asked.id };
+}
+
+const NO_CALL: Call = {
+  protocol: 'tcp', scheme: '', authority: '', host: '', port: 0, method: '', path: '', query: '', replayable: false, sourceIp: undefined,
+  header: () => undefined,
+  headerValues: () => [],
+}; // prettier-ignore
+
+const OF_THE_CONNECTION: ReadonlySet<string> = new Set([
+  'source.principal', 'source.namespace', 'source.serviceAccount', 'source.trustDomain', 'connection.sni',
+]); // prettier-ignore
+
+/** Does any rule in force ask what only the TLS connection can prove? Then that must be known, or nothing may pass. */
 export function asksForPeer(policies: readonly AuthorizationPolicy[]): boolean {
-  return policies.some(({ rules }) =>
-    rules.some(({ from, to, when }) =>
-      [...from.flat(), ...to.flat(), ...when].some(({ attribute: { name } }) => name.startsWith('source.') || name === 'connection.sni'),
-    ),
-  );
+  return policies
+    .filter(({ action, dryRun }) => action !== 'AUDIT' && !dryRun)
+    .flatMap(({ rules }) => rules)
+    .some(({ from, to, when }) => [...from.flat(), ...to.flat(), ...when].some(({ attribute }) => OF_THE_CONNECTION.has(attribute.name)));
 }

@@ -1,4 +1,4 @@
-import { type Connection, type Mesh, MeshError, type Peer } from '@inmesh/core';
+import { type InboundCall, type Mesh, MeshError, readCall, type Received } from '@inmesh/core';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Http2SecureServer, Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -7,7 +7,6 @@ import type { TLSSocket } from 'node:tls';
 import { Server as TlsServer } from 'node:tls';
 import type { Credentials } from '../credentials.ts';
 import { connectionOf } from './connection.ts';
-import { addressOf, clientAddress, InboundCall, type Received, sanitize } from './inbound-call.ts';
 import { RequestOutlet, SocketOutlet, StreamOutlet } from './outlets.ts';
 import { Serving } from './serving.ts';
 import type { Meshed } from './told.ts';
@@ -115,7 +114,7 @@ export class Gate {
     outlet.watch(serving);
     let call: InboundCall;
     try {
-      call = callOf(received, connection, mesh);
+      call = readCall(received, connection, mesh.model);
     } catch (error) {
       if (!MeshError.is(error)) throw error;
       return serving.reject(error);
@@ -134,23 +133,6 @@ function receivedOf(request: IncomingMessage, upgrade: boolean): Received {
     scheme: (request.socket as TLSSocket).encrypted ? 'https' : 'http',
     upgrade,
   };
-}
-
-/** Throws a refusal where a request can be read in two ways. */
-function callOf(received: Received, connection: Connection, mesh: Mesh): InboundCall {
-  sanitize(received);
-  const peer: Peer = { connection, clientAddress: connection.remoteAddress, claims: undefined, policy: '' };
-  const { authority, target } = addressOf(received, hostOf(received.rawHeaders), mesh.settings.pathNormalization);
-  const { trustedHops } = mesh.model.inbound;
-  const call = new InboundCall(received, authority, target, peer);
-  if (trustedHops === 0) return call;
-  const behind = { ...peer, clientAddress: clientAddress(call.headerValues('x-forwarded-for'), trustedHops, connection.remoteAddress) };
-  return new InboundCall(received, authority, target, behind);
-}
-
-function hostOf(rawHeaders: readonly string[]): string | undefined {
-  for (let at = 0; at < rawHeaders.length; at += 2) if (rawHeaders[at]!.toLowerCase() === 'host') return rawHeaders[at + 1];
-  return undefined;
 }
 
 /** The parsed headers of a stream, less those that were taken away. */

@@ -1,6 +1,7 @@
 import {
   type Cancellable,
   type Exchange,
+  type InboundCall,
   type Life,
   type LocalAnswer,
   type Mesh,
@@ -11,7 +12,6 @@ import {
   type Transport,
 } from '@inmesh/core';
 import type { HeaderOp } from '@inmesh/policy';
-import type { InboundCall } from './inbound-call.ts';
 
 /** The end of an inbound call that the mesh does not answer itself: it went to the program. */
 export interface Outlet {

@@ -1,4 +1,8 @@
-import { type Call, MeshError, normalizeTarget, type PathNormalization, type Peer, type Target } from '@inmesh/core';
+import type { Model } from '@inmesh/policy';
+import type { Call } from '../call.ts';
+import { MeshError } from '../errors.ts';
+import type { Connection, Peer } from '../peer.ts';
+import { normalizeTarget, type PathNormalization, type Target } from './normalize.ts';
 
 /** A request as it came: pseudo headers of HTTP/2 in their own fields, header lines as `[name, value, name, value, …]`. */
 export interface Received {
@@ -55,14 +59,31 @@ export class InboundCall implements Call {
   }
 
   headerValues(name: string): readonly string[] {
-    const values: string[] = [];
-    const raw = this.#raw;
-    for (let at = 0; at < raw.length; at += 2) if (isName(raw[at]!, name)) values.push(raw[at + 1]!);
-    return values;
+    return linesOf(this.#raw, name);
   }
 }
 
 const isName = (written: string, lower: string): boolean => written.length === lower.length && written.toLowerCase() === lower;
+
+/** A request as rules shall see it. Its header lines are cleaned in place. Throws a refusal where it can be read in two ways. */
+export function readCall(received: Received, connection: Connection, { settings, inbound: { trustedHops } }: Model): InboundCall {
+  sanitize(received);
+  const { authority, target } = addressOf(received, hostOf(received.rawHeaders), settings.pathNormalization);
+  const direct = connection.remoteAddress;
+  const client = trustedHops === 0 ? direct : clientAddress(linesOf(received.rawHeaders, 'x-forwarded-for'), trustedHops, direct);
+  return new InboundCall(received, authority, target, { connection, clientAddress: client, claims: undefined, policy: '' });
+}
+
+function hostOf(rawHeaders: readonly string[]): string | undefined {
+  for (let at = 0; at < rawHeaders.length; at += 2) if (isName(rawHeaders[at]!, 'host')) return rawHeaders[at + 1];
+  return undefined;
+}
+
+function linesOf(raw: readonly string[], name: string): readonly string[] {
+  const values: string[] = [];
+  for (let at = 0; at < raw.length; at += 2) if (isName(raw[at]!, name)) values.push(raw[at + 1]!);
+  return values;
+}
 
 /** What must stand once: of two, we and those behind us might each read another (request smuggling, Envoy's header checks). */
 const SINGLE: ReadonlySet<string> = new Set(['host', 'authorization', 'content-length', 'x-inmesh-identity', 'x-inmesh-deadline']);
@@ -77,7 +98,7 @@ function isOurs(name: string): boolean {
  * Refuses what can be read in two ways, and takes away header lines that nobody outside may set, or that a careless program
  * takes for others (`x_user` for `x-user`, as nginx does). In place: the program behind us must see what rules saw.
  */
-export function sanitize(received: Received): void {
+function sanitize(received: Received): void {
   const { rawHeaders } = received;
   let seen: string[] | undefined;
   let kept = 0;
@@ -101,13 +122,13 @@ export function sanitize(received: Received): void {
 const AUTHORITY = /^(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 const ABSOLUTE = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)(.*)$/;
 
-export interface Address {
+interface Address {
   readonly authority: string;
   readonly target: Target;
 }
 
 /** Whom a request is for, and its path as rules and routers shall see it. Throws a refusal with status 400. */
-export function addressOf(received: Received, host: string | undefined, mode: PathNormalization): Address {
+function addressOf(received: Received, host: string | undefined, mode: PathNormalization): Address {
   const { method, target } = received;
   if (method === 'CONNECT') return { authority: checked(target), target: { path: '', query: '' } };
   const absolute = ABSOLUTE.exec(target);
@@ -137,8 +158,7 @@ function bad(why: string): MeshError {
 }
 
 /** The client behind `hops` trusted proxies, each of which added its peer's address; the TCP peer where they did not. */
-export function clientAddress(forwardedFor: readonly string[], hops: number, peer: string): string {
-  if (hops === 0) return peer;
+function clientAddress(forwardedFor: readonly string[], hops: number, peer: string): string {
   const addresses = forwardedFor.join(',').split(',').map((address) => address.trim()).filter((address) => address !== ''); // prettier-ignore
   return addresses.at(-hops) ?? peer;
 }
