@@ -205,7 +205,7 @@ describe('signing', () => {
 
   it('follows a rotation at once, and stops where there is nothing to prove', () => {
     const time = fakeClock({ wall: NOW });
-    let current: ReturnType<Parameters<typeof hopTokenSigner>[0]>;
+    let current: Identity | undefined;
     const signer = hopTokenSigner(() => current, time);
     expect(signer('reviews')).toBeUndefined();
     current = identity;
