@@ -4,6 +4,7 @@ import type { Handler, Runtime } from './handler.ts';
 import { compileCors, type CompiledCors } from './filters/cors.ts';
 import { type Authorization, asksForPeer, compileAuthorization, decideConnection } from './inbound/authorization.ts';
 import { createLedger } from './inbound/ledger.ts';
+import { NOBODY_VERIFIES } from './inbound/verified.ts';
 import { silentRoute } from './observer.ts';
 import type { AuditSink } from './ports/audit.ts';
 import type { TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
@@ -64,7 +65,8 @@ export function compileInbound({ inbound }: Model, { runtime, calls, tokens, sin
   };
 }
 
-function corsOf({ cors }: InboundModel): ((call: Call) => CompiledCors | undefined) | undefined {
+/** The cross-origin rules of the route a call matches; undefined if nobody has any. */
+export function corsOf({ cors }: InboundModel): ((call: Call) => CompiledCors | undefined) | undefined {
   if (cors.every((route) => route.cors === null)) return undefined;
   const byHosts = new Map<string, (typeof cors)[number][]>();
   for (const route of cors) {
@@ -75,7 +77,10 @@ function corsOf({ cors }: InboundModel): ((call: Call) => CompiledCors | undefin
     domains: routes[0]!.domains,
     port: null,
     value: new RouteTable(
-      routes.map((route) => ({ match: route.match, value: { cors: route.cors === null ? undefined : compileCors(route.cors) } })),
+      routes.map((route) => ({
+        match: route.match,
+        value: { cors: route.cors === null ? undefined : compileCors(route.cors, route.resource) },
+      })),
     ),
   }));
   const table = new HostTable(hosts);
@@ -93,9 +98,3 @@ function verifierOf(rules: readonly JwtRule[], tokens: TokenVerifiers | undefine
     (verifier) => verifier.close(),
   );
 }
-
-/** Where a policy demands that tokens are verified and nobody can: none passes. */
-const NOBODY_VERIFIES: TokenVerifier = {
-  verify: () => ({ ok: false, status: 401, reason: 'Jwt cannot be verified: this mesh was made without a verifier of tokens' }),
-  close: () => {},
-};

@@ -201,7 +201,7 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     // Whoever took longer than the grace is ended.
     await Promise.all([dispatcher.destroy(), admin?.close()]);
     // The last decisions are on their way to disk.
-    await Promise.allSettled((options.audit ?? []).map((sink) => sink.close?.()));
+    await Promise.allSettled((options.audit ?? []).map(async (sink) => sink.close?.()));
   };
   return {
     ...createServers({ mesh: engine, credentials: keyring }),

@@ -42,10 +42,13 @@ export const custom: FilterKind<{ readonly rules: readonly CompiledRule[]; reado
     },
 };
 
-/** Envoy's words; which rule it was stays here. */
+/** Envoy's words to whom RBAC denies. */
+export const ACCESS_DENIED = 'RBAC: access denied';
+
+/** Which rule it was stays here. */
 function denied(rule: string): MeshError {
   const why = rule === '' ? 'no ALLOW policy matches' : `denied by ${rule}`;
   return new MeshError('PERMISSION_DENIED', `${why}; inmesh explain --inbound tells more`, {
-    answer: { body: 'RBAC: access denied', headers: [] },
+    answer: { body: ACCESS_DENIED, headers: [] },
   });
 }

@@ -7,6 +7,8 @@ import { compileCondition, isHttpOnly, type Predicate } from './conditions.ts';
 export interface CompiledRule {
   /** `ns[NAMESPACE]-policy[NAME]-rule[INDEX]`, as Istio names it. */
   readonly id: string;
+  /** Place in its policy. */
+  readonly index: number;
   readonly matches: Predicate;
 }
 
@@ -48,16 +50,18 @@ export function compileAuthorization(policies: readonly AuthorizationPolicy[], p
   };
 }
 
-function compilePolicy({ namespace, name, action, provider, rules }: AuthorizationPolicy, protocol: 'http' | 'tcp'): CompiledRule[] {
+/** The rules of one policy; those that mean nothing to the protocol are left out. */
+export function compilePolicy({ namespace, name, action, provider, rules }: AuthorizationPolicy, protocol: 'http' | 'tcp'): CompiledRule[] {
   const prefix = action === 'CUSTOM' ? `istio-ext-authz-${provider}-` : '';
   return rules.flatMap((rule, index) => {
     const meant = protocol === 'http' ? rule : forTcp(rule, action === 'ALLOW');
     if (meant === undefined) return [];
-    return [{ id: `${prefix}ns[${namespace}]-policy[${name}]-rule[${index}]`, matches: compileRule(meant, action !== 'ALLOW') }];
+    return [{ id: `${prefix}ns[${namespace}]-policy[${name}]-rule[${index}]`, index, matches: compileRule(meant, action !== 'ALLOW') }];
   });
 }
 
-function forTcp(rule: AuthorizationRule, allows: boolean): AuthorizationRule | undefined {
+/** What a rule means to a TCP connection; undefined: nothing. */
+export function forTcp(rule: AuthorizationRule, allows: boolean): AuthorizationRule | undefined {
   const isHttp = ({ attribute }: Condition): boolean => isHttpOnly(attribute);
   if (allows) return [...rule.from.flat(), ...rule.to.flat(), ...rule.when].some(isHttp) ? undefined : rule;
   const kept = (conditions: readonly Condition[]): readonly Condition[] => conditions.filter((condition) => !isHttp(condition));
@@ -115,7 +119,8 @@ export function decideConnection({ custom, deny, allow }: Authorization, peer: P
   return asked === undefined ? decide(deny, allow, NO_CALL, peer) : { allowed: false, rule: asked.id };
 }
 
-const NO_CALL: Call = {
+/** All that rules over TCP connections see of a call. */
+export const NO_CALL: Call = {
   protocol: 'tcp', scheme: '', authority: '', host: '', port: 0, method: '', path: '', query: '', replayable: false, sourceIp: undefined,
   header: () => undefined,
   headerValues: () => [],

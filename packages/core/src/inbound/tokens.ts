@@ -28,6 +28,18 @@ export function tokenPlaces(rules: readonly JwtRule[]): TokenPlace[] {
   return [...places.values()];
 }
 
+/** `header authorization`, `query parameter access_token`: for sentences. */
+export function describePlace(location: TokenLocation): string {
+  switch (location.in) {
+    case 'header':
+      return `header ${location.name}${location.prefix === '' ? '' : ` (behind "${location.prefix}")`}`;
+    case 'query':
+      return `query parameter ${location.name}`;
+    case 'cookie':
+      return `cookie ${location.name}`;
+  }
+}
+
 /** Why the tokens of a call cannot be read: it says one thing twice. */
 export interface Ambiguous {
   readonly ambiguous: string;

@@ -1,7 +1,7 @@
 import type { HeaderOp, JwtRule } from '@inmesh/policy';
 import type { Call } from '../call.ts';
 import type { Claims } from '../peer.ts';
-import type { TokenOutcome } from '../ports/tokens.ts';
+import type { TokenOutcome, TokenVerifier } from '../ports/tokens.ts';
 import { claimAt } from './conditions.ts';
 import { type FoundToken, withoutParameter } from './tokens.ts';
 
@@ -56,6 +56,12 @@ export function afterTokens(
   // What one token puts there, taking away another must not remove.
   return { ok: true, claims, ops: [...taken, ...given], query };
 }
+
+/** Where a policy demands that tokens are verified and nobody can: none passes. */
+export const NOBODY_VERIFIES: TokenVerifier = {
+  verify: () => ({ ok: false, status: 401, reason: 'Jwt cannot be verified: this mesh was made without a verifier of tokens' }),
+  close: () => {},
+};
 
 /** Text, whole numbers and truth as they are, anything else as base64 of its JSON (Envoy). What no header may hold is left out. */
 function headerValue(claim: unknown): string | undefined {
