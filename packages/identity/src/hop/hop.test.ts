@@ -205,16 +205,16 @@ describe('signing', () => {
 
   it('follows a rotation at once, and stops where there is nothing to prove', () => {
     const time = fakeClock({ wall: NOW });
-    let current: Identity | undefined;
-    const signer = hopTokenSigner(() => current, time);
+    const held: { current?: Identity } = {};
+    const signer = hopTokenSigner(() => held.current, time);
     expect(signer('reviews')).toBeUndefined();
-    current = identity;
+    held.current = identity;
     const first = signer('reviews');
-    current = identityOf(testLeaf(ca, 'spiffe://td/ns/shop/sa/web2'));
+    held.current = identityOf(testLeaf(ca, 'spiffe://td/ns/shop/sa/web2'));
     const second = signer('reviews')!;
     expect(second).not.toBe(first);
     expect(verify(second)).toBe('spiffe://td/ns/shop/sa/web2');
-    current = { ...identity, version: 'broken', privateKey: 'no key' };
+    held.current = { ...identity, version: 'broken', privateKey: 'no key' };
     expect(signer('reviews')).toBeUndefined();
   });
 
