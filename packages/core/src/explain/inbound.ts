@@ -156,7 +156,7 @@ async function verify({ inbound: { jwt } }: Model, call: Call, { tokens, clock =
   }
   const verifier = tokens?.prepare(jwt, { clock, random: systemRandom, onEvent: () => {} }) ?? NOBODY_VERIFIES;
   try {
-    const outcomes = await Promise.all(found.map(({ token, rules }) => verifier.verify(token, rules)));
+    const outcomes = await Promise.all(found.map(async ({ token, rules }) => verifier.verify(token, rules)));
     const why = outcomes.map((outcome, index) => `the token in ${describePlace(found[index]!.location)} ${describeOutcome(outcome)}`);
     const bad = outcomes.findIndex(({ ok }) => !ok);
     const resources = new Set(found[bad]?.rules.map((rule) => rule.resource));

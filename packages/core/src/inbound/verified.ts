@@ -40,7 +40,7 @@ export function afterTokens(
   let { query } = call;
   for (const [index, outcome] of outcomes.entries()) {
     if (!outcome.ok) return outcome;
-    const { rule, payload } = outcome;
+    const { rule, original, payload } = outcome;
     const { location } = tokens[index]!;
     claims ??= outcome.claims;
     if (!rule.forwardOriginalToken) {
@@ -49,7 +49,7 @@ export function afterTokens(
     }
     if (rule.outputPayloadToHeader !== null) given.push({ op: 'set', name: rule.outputPayloadToHeader, value: payload });
     for (const { header, claim } of rule.outputClaimToHeaders) {
-      const value = headerValue(claimAt(outcome.original, claim));
+      const value = headerValue(claimAt(original, claim));
       if (value !== undefined) given.push({ op: 'set', name: header, value });
     }
   }

@@ -176,7 +176,7 @@ describe('whom it proves', () => {
     fc.assert(
       fc.property(
         fc.nat(token.length - 1),
-        fc.oneof(fc.constantFrom('A', 'z', '0', '-', '_', '.', '='), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 })),
+        fc.oneof(fc.constantFrom(...Array.from('AZaz09-_.=')), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 })),
         (index, one) => {
           const changed = token.slice(0, index) + one + token.slice(index + 1);
           expect(verifier(changed, served, identity, NOW).ok).toBe(changed === token);

@@ -238,7 +238,7 @@ describe('properties', () => {
       const { verifier } = prepare(rules);
       const token = testToken({ header: { alg }, key: pair.privateKey });
       expect(told(await verifier.verify(token, rules))).toBe('ok');
-      const character = fc.oneof(fc.constantFrom('A', 'Z', 'a', 'z', '0', '9', '-', '_', '.', '=', '+', '/', ' ', '\n', '\0'), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }));
+      const character = fc.oneof(fc.constantFrom(...Array.from('AZaz09-_.=+/ \n\0')), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }));
       await fc.assert(
         fc.asyncProperty(fc.nat(token.length - 1), character, fc.constantFrom('change', 'add', 'remove'), async (index, one, what) => {
           const changed = token.slice(0, index) + (what === 'remove' ? '' : one) + token.slice(what === 'add' ? index : index + 1);
