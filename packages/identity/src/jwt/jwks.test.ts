@@ -145,7 +145,7 @@ describe('keys over the wire', () => {
     await clock.pass(29_000);
     const begun = performance.now();
     await judge(verifier, rotated);
-    expect(performance.now() - begun).toBeLessThan(5);
+    expect(performance.now() - begun).toBeLessThan(50);
     await flood();
     expect(server.asked).toHaveLength(2);
     expect(verifier.verify(testToken(), rules)).toMatchObject({ ok: true });

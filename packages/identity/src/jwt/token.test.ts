@@ -56,7 +56,7 @@ describe('a token', () => {
     const huge = testToken({ payload: Object.fromEntries(Array.from({ length: 1e5 }, (_, index) => [`c${index}`, 1])) });
     const begun = performance.now();
     expect(outcome(huge)).toContain('longer than');
-    expect(performance.now() - begun).toBeLessThan(5);
+    expect(performance.now() - begun).toBeLessThan(20);
   });
 });
 
