@@ -143,9 +143,14 @@ describe('keys over the wire', () => {
     expect(new Set(await flood())).toEqual(new Set([NO_KEY]));
     expect(server.asked).toHaveLength(2);
     await clock.pass(29_000);
-    const begun = performance.now();
-    await judge(verifier, rotated);
-    expect(performance.now() - begun).toBeLessThan(50);
+    // The quickest of a few: what the machine does besides is not its cost.
+    const took: number[] = [];
+    for (let turn = 0; turn < 5; turn += 1) {
+      const begun = performance.now();
+      await judge(verifier, rotated);
+      took.push(performance.now() - begun);
+    }
+    expect(Math.min(...took)).toBeLessThan(5);
     await flood();
     expect(server.asked).toHaveLength(2);
     expect(verifier.verify(testToken(), rules)).toMatchObject({ ok: true });

@@ -54,9 +54,13 @@ describe('a token', () => {
     expect(payload(deep)).toBe('Jwt payload is an invalid JSON');
     expect(payload(Object.fromEntries(Array.from({ length: 600 }, (_, index) => [`c${index}`, 1])))).toBe('Jwt payload is an invalid JSON');
     const huge = testToken({ payload: Object.fromEntries(Array.from({ length: 1e5 }, (_, index) => [`c${index}`, 1])) });
-    const begun = performance.now();
-    expect(outcome(huge)).toContain('longer than');
-    expect(performance.now() - begun).toBeLessThan(20);
+    // The quickest of a few: what the machine does besides is not its cost.
+    const took = Array.from({ length: 5 }, () => {
+      const begun = performance.now();
+      expect(outcome(huge)).toContain('longer than');
+      return performance.now() - begun;
+    });
+    expect(Math.min(...took)).toBeLessThan(5);
   });
 });
 
