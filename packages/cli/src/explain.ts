@@ -1,13 +1,11 @@
 import { explainPolicy, MeshError } from '@inmesh/core';
-import { type Locality, parse, resolve, workload } from '@inmesh/policy';
+import { type Locality, workload } from '@inmesh/policy';
 import type { Caller, Header } from './arguments.ts';
 import { Exit } from './exit.ts';
 import type { Io } from './io.ts';
+import { modelFor } from './model.ts';
 import { printExplanation } from './output/explanation.ts';
 import { paintFor } from './output/paint.ts';
-import { printProblems, printSummary } from './output/problems.ts';
-import { count } from './output/words.ts';
-import { readPolicy } from './read.ts';
 
 export interface ExplainArgs {
   /** Files, folders, or `-` for standard input; together they are one document. */
@@ -28,19 +26,8 @@ export interface ExplainArgs {
 /** `inmesh explain`: what would become of a request, and why. `parse` and `resolve` of @inmesh/policy and `explainPolicy` of @inmesh/core, printed. */
 export async function explain(args: ExplainArgs, io: Io): Promise<Exit> {
   const { files, from, labels, locality, port, method, url, headers } = args;
-  const reading = await readPolicy(files, io);
-  if (!reading.ok) {
-    io.stderr.write(`inmesh: ${reading.reason}\n`);
-    return Exit.UNREADABLE;
-  }
-  const parsed = parse(reading.texts);
-  if (!parsed.ok) {
-    const paint = paintFor(io, 'stderr');
-    const summary = printSummary(parsed.problems, count(reading.texts.length, 'file'), paint);
-    io.stderr.write(`${printProblems(parsed.problems, paint, io.columns)}\n${summary}`);
-    return Exit.PROBLEMS;
-  }
-  const model = resolve(parsed.document, workload({ ...from, labels, locality }));
+  const model = await modelFor(files, workload({ ...from, labels, locality }), io);
+  if (typeof model === 'number') return model;
   try {
     const explanation = explainPolicy(model, { method, url, headers, port });
     io.stdout.write(

@@ -78,15 +78,23 @@ ${EXIT_CODES}`,
 
   subcommand(program, 'explain')
     .summary('tell what becomes of a request, and why')
-    .usage('-f PATH --from NAMESPACE/WORKLOAD [options] METHOD URL')
+    .usage('-f PATH (--from NAMESPACE/WORKLOAD | --inbound --to NAMESPACE/WORKLOAD --port N) [options] METHOD URL')
     .description(
-      'Tells what would become of a request, and why: the rule that matches, where the call goes, timeout, retries, faults. Sends nothing.',
+      'Tells what would become of a request, and why: the rule that matches, where the call goes, timeout, retries, faults. With --inbound: whether a workload lets a call in, and which policy says so. Sends nothing; keys of a --token are fetched from where the policy says.',
     )
     .addOption(files())
     .addOption(new Option('--from <namespace/workload>', 'who asks').argParser(caller))
-    .addOption(new Option('--label <key=value>', 'a label of the asking workload (repeatable)').argParser(label))
+    .addOption(new Option('--inbound', 'explain what becomes of a call to a workload'))
+    .addOption(new Option('--to <namespace/workload>', 'who is called, with --inbound').argParser(caller))
+    .addOption(new Option('--principal <id>', 'whom the caller proves to be by mutual TLS: TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT'))
+    .addOption(new Option('--plaintext', 'the caller comes without mutual TLS (the default)').conflicts('principal'))
+    .addOption(new Option('--source-ip <address>', 'address the caller comes from'))
+    .addOption(new Option('--token <jwt>', 'a token the caller sends as Authorization: Bearer'))
+    .addOption(new Option('--label <key=value>', 'a label of the workload named (repeatable)').argParser(label))
     .addOption(new Option('--locality <region/zone/subzone>', 'where the asking workload runs').argParser(place))
-    .addOption(new Option('--port <number>', "the port addressed, where it is not the URL's").argParser(port))
+    .addOption(
+      new Option('--port <number>', "the port addressed, where it is not the URL's; with --inbound the workload's").argParser(port),
+    )
     .addOption(new Option('-H, --header <header>', "a request header, 'name: value' (repeatable)").argParser(header))
     .addOption(output())
     .argument('<method>', 'GET, POST, …', method)
@@ -98,6 +106,7 @@ Examples:
   inmesh explain -f policy/ --from default/storefront GET http://reviews:9080/ratings/7
   inmesh explain -f policy/ --from default/storefront --label version=v2 -H 'end-user: jason' GET http://reviews:9080/
   inmesh explain -f policy/ --from default/storefront -o json POST https://api.example.com/orders | jq .decision
+  inmesh explain -f policy/ --inbound --to shop/ratings --label app=ratings --port 9080 --principal cluster.local/ns/shop/sa/reviews GET /7
 
 ${EXIT_CODES}`,
     )
@@ -105,6 +114,21 @@ ${EXIT_CODES}`,
       const { file, from, label: labels = {}, locality, port: addressed, header: headers = [], output: format } = options;
       need(command, 'METHOD URL', url);
       need(command, '-f PATH', file);
+      if (options.inbound === true) {
+        const { to, principal, sourceIp, token } = options;
+        need(command, '--to NAMESPACE/WORKLOAD with --inbound', to);
+        need(command, '--port NUMBER with --inbound', addressed);
+        const { explainInbound } = await import('./explain-inbound.ts');
+        const call = { port: addressed, principal, sourceIp, token, method: verb, url, headers };
+        return end(await explainInbound({ files: file, to, labels, ...call, output: format }, io));
+      }
+      for (const [name, value] of Object.entries({
+        to: options.to,
+        principal: options.principal,
+        'source-ip': options.sourceIp,
+        token: options.token,
+      }))
+        if (value !== undefined) command.error(`inmesh: --${name} is about a call to a workload; add --inbound`);
       need(command, '--from NAMESPACE/WORKLOAD', from);
       const { explain } = await import('./explain.ts');
       end(await explain({ files: file, from, labels, locality, port: addressed, method: verb, url, headers, output: format }, io));
@@ -124,6 +148,11 @@ interface ExplainOptions extends ValidateOptions {
   readonly locality?: Locality;
   readonly port?: number;
   readonly header?: readonly Header[];
+  readonly inbound?: boolean;
+  readonly to?: Caller;
+  readonly principal?: string;
+  readonly sourceIp?: string;
+  readonly token?: string;
 }
 
 const styled = (paint: Paint) => ({
