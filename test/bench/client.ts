@@ -21,7 +21,13 @@ async function meshOf(policy: 'plain' | 'full') {
 }
 
 /** Both sides send the same application headers; those of the mesh come on top. */
-const headers = { accept: 'text/plain', 'user-agent': 'bench', traceparent: TRACEPARENT };
+const authorization = process.env['BENCH_AUTHORIZATION'];
+const headers = {
+  accept: 'text/plain',
+  'user-agent': 'bench',
+  traceparent: TRACEPARENT,
+  ...(authorization === undefined ? {} : { authorization }),
+};
 const url = 'http://echo.example.com/ratings/7';
 
 async function prepare(): Promise<CallOnce> {

@@ -7,8 +7,8 @@ metadata: { name: default, namespace: default }
 spec: { mtls: { mode: STRICT } }
 `;
 
-/** Twenty policies: denials of paths and callers that do not match, and one that allows. */
-export function twentyPolicies(): string {
+/** Twenty policies: denials of paths and callers that do not match, and one that allows who has a token of the issuer. */
+export function twentyPolicies(jwks: string): string {
   const denials = Array.from(
     { length: 19 },
     (_, index) => `---
@@ -29,7 +29,12 @@ kind: AuthorizationPolicy
 metadata: { name: yes, namespace: default }
 spec:
   action: ALLOW
-  rules: [{ to: [{ operation: { methods: [GET] } }] }]
+  rules: [{ from: [{ source: { requestPrincipals: ["https://issuer.example.com/*"] } }], to: [{ operation: { methods: [GET] } }] }]
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: jwt, namespace: default }
+spec: { jwtRules: [{ issuer: 'https://issuer.example.com', jwks: '${jwks}' }] }
 `;
 }
 

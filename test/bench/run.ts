@@ -39,7 +39,7 @@ const PAIRS: readonly Pair[] = [
     aim: 1.2,
   },
   {
-    name: 'server: 20 policies and metrics (CPU of the server)',
+    name: 'server: 20 policies, a known JWT and metrics (CPU of the server)',
     scenario: 'server-authorized',
     against: 'server-bare',
     bar: 1.3,

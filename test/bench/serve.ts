@@ -3,6 +3,7 @@
  * flight, and measures the CPU of this process. Prints one JSON line, as client.ts does.
  */
 import { execFile } from 'node:child_process';
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
@@ -10,6 +11,17 @@ import { promisify } from 'node:util';
 const [scenario, , count] = process.argv.slice(2) as [string, string, string];
 const requests = Number(count);
 const body = 'x'.repeat(100);
+/** The same token with every call, as one caller sends it: verified once, then known. The bare server is sent it too. */
+const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const jwks = JSON.stringify({ keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'ES256' }] });
+const token = ((): string => {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const claims = { iss: 'https://issuer.example.com', sub: 'client', exp: Math.floor(Date.now() / 1000) + 3600 };
+  const content = `${part({ alg: 'ES256', kid: 'one' })}.${part(claims)}`;
+  const signature = sign('sha256', Buffer.from(content), { key: keys.privateKey, dsaEncoding: 'ieee-p1363' });
+  return `${content}.${signature.toString('base64url')}`;
+})();
+
 const handler: RequestListener = (request, response) => {
   request.resume();
   response.setHeader('content-type', 'text/plain');
@@ -22,7 +34,7 @@ async function open(): Promise<Server> {
   const { memorySource } = await import('@inmesh/policy/source');
   const { twentyPolicies } = await import('./inbound-policy.ts');
   const mesh = await createMesh({
-    policy: memorySource([{ file: 'bench.yaml', text: scenario === 'server-authorized' ? twentyPolicies() : '' }]),
+    policy: memorySource([{ file: 'bench.yaml', text: scenario === 'server-authorized' ? twentyPolicies(jwks) : '' }]),
     workload: { name: 'echo', namespace: 'default' },
     identity: false,
   });
@@ -36,13 +48,10 @@ const { port } = server.address() as AddressInfo;
 
 /** Asks from a process of its own, and tells how long calls took there. */
 async function load(total: number): Promise<{ rps: number; p50: number; p99: number }> {
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    ...process.execArgv,
-    `${import.meta.dirname}/client.ts`,
-    'bare-request',
-    JSON.stringify([port]),
-    String(total),
-  ]);
+  const args = [`${import.meta.dirname}/client.ts`, 'bare-request', JSON.stringify([port]), String(total)];
+  const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, ...args], {
+    env: { ...process.env, BENCH_AUTHORIZATION: `Bearer ${token}` },
+  });
   return JSON.parse(stdout) as { rps: number; p50: number; p99: number };
 }
 
