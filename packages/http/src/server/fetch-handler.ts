@@ -62,11 +62,16 @@ function receivedOf({ method, url, headers }: Request): Received {
     method,
     target: url.slice(url.indexOf('/', url.indexOf('//') + 2)),
     rawHeaders: [...headers].flat(),
-    authority: headers.has('host') ? undefined : host,
+    authority: sameHost(headers.get('host'), protocol, host) ? undefined : host,
     scheme,
     upgrade: false,
     tunnel: false,
   };
+}
+
+/** A URL leaves a default port out, a Host header may hold it. */
+function sameHost(header: string | null, protocol: string, host: string): boolean {
+  return header !== null && URL.parse(`${protocol}//${header}`)?.host === host;
 }
 
 /** Headers of a request, and its end, where both are values and not streams under way. */

@@ -68,6 +68,6 @@ export function createJudge(wiring: InboundWiring, warn: (message: string) => vo
 }
 
 function refuse(response: ServerResponse, status: number, body: string): void {
-  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) });
   response.end(body);
 }
