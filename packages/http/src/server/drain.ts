@@ -1,5 +1,4 @@
 import type { Clock } from '@inmesh/core';
-import { Server as HttpServer } from 'node:http';
 import type { Links } from './links.ts';
 import type { AnyServer } from './wiring.ts';
 
@@ -10,13 +9,11 @@ export interface DrainOptions {
   readonly graceMs?: number;
 }
 
-/** A round trip for the GOAWAY that only announces the end. Of HTTP/1 the answers themselves say it. */
-const NOTICE_MS = 100;
 /** A connection that became idle after its answer had begun could not be told: it has this long to ask again, and be told. */
 const IDLE_MS = 1000;
 
 /**
- * Lets a server leave without losing a call: each answer says `Connection: close` (HTTP/2: GOAWAY), then nothing new is taken,
+ * Lets a server leave without losing a call: each answer says `Connection: close`, then nothing new is taken (HTTP/2: GOAWAY),
  * what is in flight finishes, and whatever outlasts its grace is cut, upgraded connections too.
  */
 export class Drain {
@@ -40,8 +37,7 @@ export class Drain {
   async #drain(delayMs: number, graceMs: number): Promise<void> {
     const server = this.#server;
     this.#links.announceEnd();
-    const noticeMs = server instanceof HttpServer ? delayMs : Math.max(delayMs, Math.min(NOTICE_MS, graceMs));
-    if (noticeMs > 0) await new Promise<void>((resolve) => this.#clock.after(noticeMs, resolve, true));
+    if (delayMs > 0) await new Promise<void>((resolve) => this.#clock.after(delayMs, resolve, true));
     await new Promise<void>((resolve) => {
       let over = false;
       const timer = this.#clock.after(
@@ -58,6 +54,7 @@ export class Drain {
         timer.cancel();
         resolve();
       });
+      this.#links.closeSessions();
       const sweep = (): void => {
         if (over) return;
         // Whoever has not finished saying who he is by now is not about to call.

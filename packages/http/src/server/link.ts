@@ -11,8 +11,6 @@ export interface Passenger {
 
 /** Time that calls under way have when the caller they came from is not believed any more. */
 const RETIREMENT_MS = 10_000;
-/** Last stream of a GOAWAY that only announces the end: what the caller has sent already is still taken (RFC 9113 §6.8). */
-const ANY_STREAM = 2 ** 31 - 1;
 
 /** One accepted connection: who is at its other end, which calls are on it, and how it ends. */
 export class Link {
@@ -51,10 +49,9 @@ export class Link {
     if (this.#retired && this.#active === 0 && this.session === undefined) this.socket.destroySoon();
   }
 
-  /** The caller is told to come no more on this connection. What is under way, or on its way here, is still served. */
-  announceEnd(): void {
+  /** The answer under way says that no other call may come on this connection. */
+  last(): void {
     this.#latest?.last();
-    if (this.session !== undefined && !this.session.destroyed) this.session.goaway(0, ANY_STREAM);
   }
 
   /** Ends the connection when the calls on it have ended, or after a while. */

@@ -41,13 +41,17 @@ export class Links implements Closeable {
   /** A session of HTTP/2 ends by GOAWAY, not by its socket. */
   session(session: Http2Session): void {
     this.of(session.socket as Socket).session = session;
-    if (this.#leaving) session.goaway(0);
   }
 
-  /** From now on each answer says that it is the last of its connection. */
+  /** From now on each answer says that it is the last of its connection. HTTP/2 has no such word: its GOAWAY turns away what is on its way here. */
   announceEnd(): void {
     this.#leaving = true;
-    for (const link of this.#all) link.announceEnd();
+    for (const link of this.#all) link.last();
+  }
+
+  /** Nothing new on any session of HTTP/2; what is under way finishes. */
+  closeSessions(): void {
+    for (const { session } of this.#all) session?.close();
   }
 
   enter(link: Link, call: Passenger): void {
