@@ -178,6 +178,26 @@ describe('a connection whose caller is not believed any more', () => {
     expect(heard).toMatch(/^HTTP\/1.1 200 .*connection: close.*\r\n\r\nlate$/is);
   });
 
+  it('ends behind an answer that had begun, too, and refuses what is asked behind it', async () => {
+    const believed = believing();
+    const { port, rotate } = await serve('STRICT', (_, response) => {
+      response.write('be');
+      void sleep(200).then(() => response.end('gun'));
+    }, believed); // prettier-ignore
+    const socket = open(port, svid(ca));
+    let heard = '';
+    socket.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+    socket.once('secureConnect', () => socket.write(get('/')));
+    await sleep(100);
+    believed.forget();
+    rotate();
+    socket.write(get('/'));
+    const began = performance.now();
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(performance.now() - began).toBeLessThan(2000);
+    expect([...heard.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '403']);
+  });
+
   it('by the end of its certificate ends behind its next answer', async () => {
     const { port } = await serve('STRICT');
     const socket = open(port, svid(ca, 'client', 1000));

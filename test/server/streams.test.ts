@@ -6,7 +6,7 @@ import {
   type Http2Server,
 } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { meshOf, type TestMesh } from '../support/mesh.ts';
 import { denyPaths, listening, talk } from '../support/raw.ts';
 
@@ -128,6 +128,22 @@ describe('streams of HTTP/2', () => {
     }
     await sleep(50);
     expect((await ask({ ':path': '/' })).status).toBe(200);
+  });
+
+  it('that nobody listens to yet end no process either', async () => {
+    const lone = createHttp2Server();
+    const begun: string[] = [];
+    lone.on('stream', (_, headers) => begun.push(headers[':path']!));
+    mesh.attach(lone);
+    const caller = connectHttp2(`http://127.0.0.1:${await listening(lone)}`);
+    const stream = caller.request({ ':path': '/', ':method': 'POST' }, { endStream: false });
+    stream.on('error', () => {});
+    await vi.waitUntil(() => begun.length === 1);
+    stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
+    await sleep(100);
+    expect(mesh.status().callsInFlight).toBe(0);
+    caller.destroy();
+    lone.close();
   });
 
   it('end at their deadline', async () => {

@@ -1,3 +1,4 @@
+import dns from 'node:dns';
 import express from 'express';
 import Fastify from 'fastify';
 import { createServer, type RequestListener, type Server } from 'node:http';
@@ -117,19 +118,37 @@ describe('the Fastify plug-in', () => {
     expect((await app.inject({ url: '/in/open', headers: { 'x-envoy-a': '1' } })).statusCode).toBe(200);
   });
 
-  it('guards every server that Fastify makes for localhost', async () => {
+  it('guards every server that Fastify makes for localhost, and hands an upgrade from one to another judged once', async () => {
     const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    // Here localhost may be one address only.
+    vi.spyOn(dns, 'lookup').mockImplementation(((name: string, _: object, done: (error: null, found: object[]) => void) => {
+      const found = name === 'localhost' ? ['127.0.0.1', '127.0.0.2'] : [name];
+      done(null, found.map((address) => ({ address, family: 4 }))); // prettier-ignore
+    }) as unknown as typeof dns.lookup);
     const mesh = await meshUnder(denyPaths('/secret'));
     const app = Fastify();
     await app.register(mesh.fastify);
     app.get('/*', (request) => request.url);
-    await app.listen({ port: 0 });
+    const upgraded: string[] = [];
+    app.server.on('upgrade', (request, socket) => {
+      upgraded.push(request.url!);
+      socket.resume();
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n');
+    });
+    await app.listen({ port: 0, host: 'localhost' });
     left.push(() => app.close());
-    for (const { address, port } of app.addresses() as AddressInfo[]) {
-      const at = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
-      expect((await fetch(`${at}/secret`)).status).toBe(403);
-      expect(await (await fetch(`${at}/x//y`)).text()).toBe('/x//y');
+    const addresses = app.addresses() as AddressInfo[];
+    expect(addresses.map(({ address }) => address).toSorted()).toEqual(['127.0.0.1', '127.0.0.2']);
+    for (const { address, port } of addresses) {
+      const ask = async (target: string, ...lines: string[]) => statusOf(await talk(port, get(target, lines), 200, address));
+      expect(await ask('/x/../secret')).toBe(403);
+      expect(await ask('/%6fpen')).toBe(200);
+      expect(await ask('/secret', 'Upgrade: x', 'Connection: upgrade')).toBe(403);
+      expect(await ask('/%6fpen', 'Upgrade: x', 'Connection: upgrade')).toBe(101);
     }
+    expect(upgraded).toEqual(['/open', '/open']);
+    const counted = () => mesh.metrics().match(/istio_requests_total\{[^}]*response_code="101"[^}]*\} (\d+)/)?.[1];
+    await vi.waitFor(() => expect(counted()).toBe('2'));
     expect(warned).not.toHaveBeenCalled();
   });
 });

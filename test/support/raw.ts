@@ -8,10 +8,10 @@ export async function listening(server: Server): Promise<number> {
 }
 
 /** Sends bytes, and gives back all that comes until the connection ends, or `ms` have passed without an end. */
-export const talk = (port: number, bytes: string, ms = 1000): Promise<string> =>
+export const talk = (port: number, bytes: string, ms = 1000, host = '127.0.0.1'): Promise<string> =>
   new Promise((resolve) => {
     let heard = '';
-    const socket = connect(port, '127.0.0.1', () => socket.write(bytes, 'latin1'));
+    const socket = connect(port, host, () => socket.write(bytes, 'latin1'));
     const timer = setTimeout(() => socket.destroy(), ms);
     socket.on('data', (chunk) => (heard += chunk.toString('latin1')));
     socket.on('error', () => {});

@@ -25,13 +25,17 @@ export class Gate {
     this.#links = links;
   }
 
-  /** `routed`: a router has read the path already, so it must stay as it is. */
+  /** `routed`: a router has read the path already, so it must stay as it is. A request may be handed from server to server: it is judged once. */
   request(request: IncomingMessage, response: ServerResponse, pass: Pass, routed = false): void {
-    this.#serve(receivedOf(request, false), request.socket, new RequestOutlet(request, response, pass, routed));
+    if (request.mesh === undefined)
+      this.#serve(receivedOf(request, false), request.socket, new RequestOutlet(request, response, pass, routed));
+    else pass();
   }
 
   takeOver(request: IncomingMessage, socket: Duplex, pass: Pass): void {
-    this.#serve(receivedOf(request, true), request.socket, new SocketOutlet(request, socket, pass, this.#wiring.mesh.clock));
+    if (request.mesh === undefined)
+      this.#serve(receivedOf(request, true), request.socket, new SocketOutlet(request, socket, pass, this.#wiring.mesh.clock));
+    else pass();
   }
 
   /** A request of HTTP/2. It may come by twice: from its session, and from its server. */
