@@ -1,4 +1,5 @@
 import type { Backend } from './processes.ts';
+import { ISSUER, jwks } from './tokens.ts';
 
 /** What the director asks of the traffic to reviews. jason, who tests, always gets v3. */
 export interface Traffic {
@@ -14,7 +15,7 @@ export const RATES_HOST = 'rates.example.com';
 /** Longest an attempt may take before another endpoint is asked. */
 const PER_TRY_TIMEOUT_MS = 1000;
 
-/** Who may call whom: everybody of the shop by mutual TLS only, ratings by reviews alone. */
+/** Who may call whom: everybody of the shop by mutual TLS only, ratings by reviews alone; a visitor with a token must have a good one. */
 export function papers(): string {
   return `apiVersion: security.istio.io/v1
 kind: PeerAuthentication
@@ -30,6 +31,13 @@ spec:
   rules:
     - from: [{ source: { principals: [cluster.local/ns/shop/sa/reviews] } }]
       to: [{ operation: { methods: [GET] } }]
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: visitors, namespace: shop }
+spec:
+  selector: { matchLabels: { app: reviews } }
+  jwtRules: [{ issuer: ${ISSUER}, jwks: '${jwks()}' }]
 `;
 }
 

@@ -87,7 +87,11 @@ export const onlyJason =
 /** A call is answered with this status and these words, and no other. */
 export const answered =
   (text: string, answer: { readonly status: number; readonly body: string }, status: number, body: string): Pledge =>
-  () => ({ text, kept: answer.status === status && answer.body.includes(body), figure: `${answer.status} ${answer.body}`.trim() });
+  () => ({
+    text,
+    kept: answer.status === status && answer.body.includes(body),
+    figure: `${answer.status} ${answer.body.slice(0, 60)}`.trim(),
+  });
 
 /** Something happens in time; undefined: it did not happen. */
 export const happens =

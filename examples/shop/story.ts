@@ -5,6 +5,7 @@ import { reviewsTraffic, type Traffic } from './policy.ts';
 import { answered, avoided, happens, nothingFails, onlyJason, type Pledge, shared } from './promises.ts';
 import { type Shop, TRAFFIC_FILE } from './shop.ts';
 import type { Chapter, Tally } from './tally.ts';
+import { forgedToken, goodToken } from './tokens.ts';
 
 /** Where everything begins, and begins again. */
 export const OPENING: Traffic = { split: { v1: 100, v2: 0 }, faultForJason: false };
@@ -138,6 +139,20 @@ const SCENES: readonly Scene[] = [
       const answer = { status: response.status, body: (await response.text()).trim() };
       chronicle.tell('director', `the storefront asks ratings itself: ${answer.status} ${answer.body}`);
       return [answered('Who is not let in by policy is refused', answer, 403, 'RBAC: access denied')];
+    },
+  },
+  {
+    title: 'A token that somebody forged',
+    play: async ({ mesh, chronicle }) => {
+      const ask = async (token: string) => {
+        const response = await mesh.fetch('http://reviews/reviews/7', {
+          headers: { 'end-user': 'alice', authorization: `Bearer ${token}` },
+        });
+        return { status: response.status, body: (await response.text()).trim() };
+      };
+      const [good, forged] = [await ask(goodToken()), await ask(forgedToken())];
+      chronicle.tell('director', `reviews with a good token: ${good.status}; with a forged one: ${forged.status} ${forged.body}`);
+      return [answered('A good token is believed', good, 200, 'version'), answered('… a forged one is not', forged, 401, 'Jwt')];
     },
   },
   {

@@ -2,7 +2,7 @@
  * One scenario in one fresh process: `node client.ts SCENARIO PORTS REQUESTS`. Keeps 32 calls in flight, warms up, then
  * measures CPU of this process and latency of each call. Prints one JSON line.
  */
-const [scenario, portList, count] = process.argv.slice(2) as [string, string, string];
+const [scenario, portList, count, caFolder] = process.argv.slice(2) as [string, string, string, string?];
 const ports = JSON.parse(portList) as number[];
 const requests = Number(count);
 const CONCURRENCY = 32;
@@ -50,6 +50,38 @@ async function prepare(): Promise<CallOnce> {
       const mesh = await meshOf(scenario.endsWith('plain') ? 'plain' : 'full');
       return async () => {
         (await mesh.request(url, { headers })).text();
+      };
+    }
+    case 'bare-mutual': {
+      // What a hand-written client does: the same certificate, the server verified against the same root.
+      const { Pool, request } = await import('undici');
+      const { loadDevCa } = await import('@inmesh/identity/dev');
+      const ca = await loadDevCa(caFolder!);
+      const { certificate, privateKey } = ca.issue({ namespace: 'default', serviceAccount: 'client' });
+      const connect = { cert: certificate, key: privateKey, ca: ca.roots, checkServerIdentity: () => undefined };
+      const pools = ports.map((port) => new Pool(`https://127.0.0.1:${port}`, { connect, connections: 128 }));
+      let next = 0;
+      return async () => {
+        const i = next++ % ports.length;
+        const response = await request(`https://127.0.0.1:${ports[i]}/ratings/7`, { dispatcher: pools[i]!, headers });
+        await response.body.text();
+      };
+    }
+    case 'mesh-mutual': {
+      const { createMesh } = await import('inmesh');
+      const { memorySource } = await import('@inmesh/policy/source');
+      const { devCertificates, loadDevCa } = await import('@inmesh/identity/dev');
+      const { takesMutualTls } = await import('./inbound-policy.ts');
+      const mesh = await createMesh({
+        policy: memorySource([{ file: 'bench.yaml', text: takesMutualTls(ports) }]),
+        workload: { name: 'client', namespace: 'default' },
+        identity: devCertificates(await loadDevCa(caFolder!), { namespace: 'default', serviceAccount: 'client' }),
+      });
+      const { request } = await import('undici');
+      return async () => {
+        const response = await request(url, { dispatcher: mesh.dispatcher, headers });
+        if (response.statusCode !== 200) throw new Error(await response.body.text());
+        await response.body.text();
       };
     }
     case 'bare-fetch': {

@@ -5,7 +5,10 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { parseArgs, promisify } from 'node:util';
-import { writeFileSync } from 'node:fs';
+import { createDevCa, saveDevCa } from '@inmesh/identity/dev';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 interface Sample {
   readonly cpuUs: number;
@@ -28,6 +31,20 @@ const PAIRS: readonly Pair[] = [
   { name: 'undici.request through the mesh, everything on', scenario: 'mesh-request-full', against: 'bare-request', bar: 1.25, aim: 1.18 },
   { name: 'mesh.request, plain route', scenario: 'light-plain', against: 'bare-request', bar: 1.1, aim: 1 },
   { name: 'mesh.request, everything on', scenario: 'light-full', against: 'bare-request', bar: 1.2, aim: 1 },
+  {
+    name: 'undici.request by mutual TLS through the mesh (bare: undici with the same certificate)',
+    scenario: 'mesh-mutual',
+    against: 'bare-mutual',
+    bar: 1.25,
+    aim: 1.2,
+  },
+  {
+    name: 'server: 20 policies and metrics (CPU of the server)',
+    scenario: 'server-authorized',
+    against: 'server-bare',
+    bar: 1.3,
+    aim: 1.2,
+  },
   { name: 'built-in fetch through the mesh', scenario: 'mesh-fetch', against: 'bare-fetch', bar: 1.08, aim: 1.05 },
 ];
 
@@ -44,8 +61,12 @@ const execute = promisify(execFile);
 const NODE_ARGS = ['--conditions=@inmesh/source', '--disable-warning=ExperimentalWarning'];
 const here = import.meta.dirname;
 
-const server = spawn(process.execPath, [...NODE_ARGS, `${here}/server.ts`], { stdio: ['pipe', 'pipe', 'inherit'] });
-const ports = await firstLine(server);
+const ca = mkdtempSync(join(tmpdir(), 'inmesh-bench-'));
+await saveDevCa(ca, createDevCa(), { replace: true });
+const upstream = (...args: string[]): ChildProcess =>
+  spawn(process.execPath, [...NODE_ARGS, `${here}/server.ts`, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+const servers = { plain: upstream(), mutual: upstream(ca) };
+const ports = { plain: await firstLine(servers.plain), mutual: await firstLine(servers.mutual) };
 
 const chosen = PAIRS.filter(({ scenario }) => values.only === undefined || scenario.includes(values.only));
 const scenarios = [...new Set(chosen.flatMap(({ scenario, against }) => [against, scenario]))];
@@ -53,12 +74,16 @@ const samples = new Map<string, Sample[]>(scenarios.map((name) => [name, []]));
 for (let round = 1; round <= rounds; round += 1) {
   for (const scenario of scenarios) {
     process.stderr.write(`\rround ${round}/${rounds}  ${scenario.padEnd(24)}`);
-    const { stdout } = await execute(process.execPath, [...NODE_ARGS, `${here}/client.ts`, scenario, ports, values.requests]);
+    const file = scenario.startsWith('server-') ? 'serve.ts' : 'client.ts';
+    const to = scenario.endsWith('-mutual') ? ports.mutual : ports.plain;
+    const { stdout } = await execute(process.execPath, [...NODE_ARGS, `${here}/${file}`, scenario, to, values.requests, ca]);
     samples.get(scenario)!.push(JSON.parse(stdout) as Sample);
   }
 }
 process.stderr.write('\r'.padEnd(60) + '\r');
-server.kill();
+servers.plain.kill();
+servers.mutual.kill();
+rmSync(ca, { recursive: true });
 
 const rows = chosen.map(({ name, scenario, against, bar, aim }) => {
   const mine = samples.get(scenario)!;

@@ -2,7 +2,9 @@ import type { InboundModel, JwtRule, Model, MtlsMode } from '@inmesh/policy';
 import type { Call } from './call.ts';
 import type { Handler, Runtime } from './handler.ts';
 import { compileCors, type CompiledCors } from './filters/cors.ts';
-import { asksForPeer, compileAuthorization } from './inbound/authorization.ts';
+import { type Authorization, asksForPeer, compileAuthorization, decideConnection } from './inbound/authorization.ts';
+import { createLedger } from './inbound/ledger.ts';
+import { NOBODY_VERIFIES } from './inbound/verified.ts';
 import { silentRoute } from './observer.ts';
 import type { AuditSink } from './ports/audit.ts';
 import type { TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
@@ -23,15 +25,18 @@ export interface InboundTools {
 export function compileInbound({ inbound }: Model, { runtime, calls, tokens, sinks }: InboundTools): InboundTable {
   const authorization = compileAuthorization(inbound.authorization);
   const verifier = verifierOf(inbound.jwt, tokens, runtime);
+  const ledger = createLedger(sinks, authorization, runtime.clock);
   const cors = corsOf(inbound);
   const mtls = (port: number): MtlsMode => inbound.mtls.ports[port] ?? inbound.mtls.mode;
   const named = asksForPeer(inbound.authorization);
 
+  // Most workloads accept no plain connections: compiled when the first comes.
+  let forTcp: Authorization | undefined;
   const ports = new Map<number, Routed>();
   const compilePort = (port: number): Routed => {
     const observerOf = runtime.observer.inbound?.({ port, service: '', serviceName: '', serviceNamespace: '' }) ?? (() => silentRoute);
     const handler: Handler = inboundStack(
-      { mtls: mtls(port), observer: silentRoute, observerOf, cors, jwt: inbound.jwt, verifier, authorization, sinks },
+      { mtls: mtls(port), observer: silentRoute, observerOf, cors, jwt: inbound.jwt, verifier, authorization, ledger },
       runtime,
     );
     return { kind: 'route', handler, observer: silentRoute, calls };
@@ -39,6 +44,18 @@ export function compileInbound({ inbound }: Model, { runtime, calls, tokens, sin
   return {
     mtls,
     asksForPeer: (port) => named || mtls(port) === 'STRICT',
+    admit: (peer) => {
+      const { localPort, principal } = peer.connection;
+      if (principal === undefined && mtls(localPort) === 'STRICT') return { allowed: false, rule: '' };
+      forTcp ??= compileAuthorization(inbound.authorization, 'tcp');
+      return decideConnection(forTcp, peer);
+    },
+    view: () => ({
+      mtls: inbound.mtls.mode,
+      mtlsPorts: inbound.mtls.ports,
+      policies: inbound.authorization.length,
+      tokens: inbound.jwt.length === 0 ? 'not looked at' : tokens === undefined ? 'refused' : 'verified',
+    }),
     receive: (port) => {
       // Ports are those this process listens on: few, and known only when the first call comes.
       let routed = ports.get(port);
@@ -48,7 +65,8 @@ export function compileInbound({ inbound }: Model, { runtime, calls, tokens, sin
   };
 }
 
-function corsOf({ cors }: InboundModel): ((call: Call) => CompiledCors | undefined) | undefined {
+/** The cross-origin rules of the route a call matches; undefined if nobody has any. */
+export function corsOf({ cors }: InboundModel): ((call: Call) => CompiledCors | undefined) | undefined {
   if (cors.every((route) => route.cors === null)) return undefined;
   const byHosts = new Map<string, (typeof cors)[number][]>();
   for (const route of cors) {
@@ -59,7 +77,10 @@ function corsOf({ cors }: InboundModel): ((call: Call) => CompiledCors | undefin
     domains: routes[0]!.domains,
     port: null,
     value: new RouteTable(
-      routes.map((route) => ({ match: route.match, value: { cors: route.cors === null ? undefined : compileCors(route.cors) } })),
+      routes.map((route) => ({
+        match: route.match,
+        value: { cors: route.cors === null ? undefined : compileCors(route.cors, route.resource) },
+      })),
     ),
   }));
   const table = new HostTable(hosts);
@@ -77,9 +98,3 @@ function verifierOf(rules: readonly JwtRule[], tokens: TokenVerifiers | undefine
     (verifier) => verifier.close(),
   );
 }
-
-/** Where a policy demands that tokens are verified and nobody can: none passes. */
-const NOBODY_VERIFIES: TokenVerifier = {
-  verify: () => ({ ok: false, status: 401, reason: 'Jwt cannot be verified: this mesh was made without a verifier of tokens' }),
-  close: () => {},
-};

@@ -8,7 +8,7 @@ import { MeshError } from './errors.ts';
 import type { Handler, Runtime } from './handler.ts';
 import type { Hash } from './hash.ts';
 import type { LeaseBook } from './lease.ts';
-import type { Observer, RouteObserver } from './observer.ts';
+import { type Observer, type RouteObserver, silentRoute } from './observer.ts';
 import type { Resolver } from './ports/resolver.ts';
 import { type Addressed, HostTable } from './route/hosts.ts';
 import { RouteTable } from './route/table.ts';
@@ -109,6 +109,7 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
       inbound: compileInbound(model, { runtime: runtimeAt('inbound'), calls, tokens: compiler.tokens, sinks: compiler.sinks }),
       unknown: { kind: outside === 'PassthroughCluster' ? 'passthrough' : 'route', handler: blackHole, observer: outsideObserver, calls },
       closed: { kind: 'route', handler: refuseClosed, observer: outsideObserver, calls },
+      shut: { kind: 'route', handler: refuseClosed, observer: silentRoute, calls },
       calls,
       leases,
     });

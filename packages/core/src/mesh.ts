@@ -4,11 +4,16 @@ import { type Clock, systemClock, systemRandom } from './clock.ts';
 import { compile, type Compiler } from './compile.ts';
 import { Deadlines } from './deadlines.ts';
 import { MeshError, printFlags } from './errors.ts';
+import { explainInbound } from './explain/inbound.ts';
+import type { ExplainInboundRequest, InboundExplanation } from './explain/inbound-explanation.ts';
 import type { Explanation, ExplainRequest } from './explanation.ts';
 import { loadHash } from './hash.ts';
+import type { Decision } from './inbound/authorization.ts';
+import type { InboundView } from './inbound-table.ts';
 import { LeaseBook } from './lease.ts';
 import { Life } from './life.ts';
 import { type Observer, silentObserver } from './observer.ts';
+import type { Peer } from './peer.ts';
 import type { Resolver } from './ports/resolver.ts';
 import type { AuditSink } from './ports/audit.ts';
 import type { TokenVerifiers } from './ports/tokens.ts';
@@ -42,6 +47,8 @@ export interface MeshStatus {
   /** Learned state that is kept: what the document in force names, and what calls still on an earlier one need. */
   readonly leases: number;
   readonly snapshot: SnapshotView;
+  /** What is demanded of callers. */
+  readonly inbound: InboundView;
 }
 
 /**
@@ -144,6 +151,11 @@ export class Mesh {
     return this.#current.inbound.asksForPeer(port);
   }
 
+  /** May a TCP connection come in? Rules over requests mean something else to it (Istio: an ALLOW rule is skipped, a DENY rule widened). */
+  admit(peer: Peer): Decision {
+    return this.#current.admit(peer);
+  }
+
   /** The life of a call about to run on `routed`. The transport must end it. */
   life(routed: Routed): Life {
     const life = new Life(this.clock.now(), this.#compiler.deadlines);
@@ -176,6 +188,12 @@ export class Mesh {
     return this.#current.explain(request);
   }
 
+  /** What would become of a call to this workload, its token verified as a real one would be. */
+  explainInbound(request: ExplainInboundRequest): Promise<InboundExplanation> {
+    const { tokens, clock } = this.#compiler;
+    return explainInbound(this.#current.model, request, tokens === undefined ? { clock } : { tokens, clock });
+  }
+
   status(): MeshStatus {
     return {
       version: this.#current.version,
@@ -185,6 +203,7 @@ export class Mesh {
       callsInFlight: this.#inFlight(),
       leases: this.#compiler.leases.size,
       snapshot: this.#current.view(),
+      inbound: this.#current.inbound.view(),
     };
   }
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { joinObservers, type Observer } from './observer.ts';
+import { testPeer } from './testing/peer.ts';
 
 const info = { cluster: '', service: '', serviceName: '', serviceNamespace: '', route: '', protocol: 'http' } as const;
 
@@ -14,6 +15,25 @@ function counting(): { readonly observer: Observer; readonly heard: string[] } {
 const broken = (): never => {
   throw new Error('a bug of the observer');
 };
+
+test('observers of inbound calls are told who calls, and those that throw cost the others nothing', () => {
+  const heard: string[] = [];
+  const port: Observer = {
+    ...counting().observer,
+    inbound: ({ port: at }) => {
+      const route = { ended: (_: unknown, status: number) => void heard.push(`${at} ${status}`) };
+      return () => route;
+    },
+  };
+  const broke: Observer = { ...counting().observer, inbound: () => broken };
+  const brokeLater: Observer = { ...counting().observer, inbound: () => () => ({ ended: broken }) };
+  const at = { port: 8080, service: '', serviceName: '', serviceNamespace: '' };
+  for (const observers of [[port], [port, broke, brokeLater, port], [broke], [brokeLater], [counting().observer]])
+    joinObservers(observers).inbound!(at)(testPeer()).ended(undefined, 200, -1, 0, 1, 0, 0);
+  expect(heard).toEqual(['8080 200', '8080 200', '8080 200']);
+  const one = joinObservers([port]).inbound!(at);
+  expect(one(testPeer())).toBe(one(testPeer()));
+});
 
 test('observers that throw cost the others nothing, nor the call', () => {
   const [first, last] = [counting(), counting()];

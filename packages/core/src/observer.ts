@@ -53,6 +53,8 @@ export type MeshEvent =
   | { readonly type: 'policy.source'; readonly state: 'ok' | 'failing'; readonly reason: string }
   | { readonly type: 'identity.changed'; readonly principal: string; readonly expiresAt: number }
   | { readonly type: 'identity.failed'; readonly reason: string }
+  | { readonly type: 'keys.changed'; readonly source: string; readonly total: number }
+  | { readonly type: 'keys.failed'; readonly source: string; readonly reason: string }
   | { readonly type: 'endpoints.changed'; readonly cluster: string; readonly total: number }
   | { readonly type: 'endpoints.failed'; readonly cluster: string; readonly reason: string }
   | { readonly type: 'endpoint.ejected'; readonly cluster: string; readonly address: string; readonly reason: string; readonly ms: number }
@@ -77,8 +79,14 @@ export function joinObservers(observers: readonly Observer[]): Observer {
       const ports = observers.flatMap((observer) => orSilent(() => observer.inbound?.(info)) ?? []);
       const [only] = ports;
       if (only === undefined) return () => silentRoute;
-      // One observer is the rule; each remembers its own series, so nothing is made per call.
-      if (ports.length === 1) return (peer) => orSilent(() => only(peer)) ?? silentRoute;
+      // One observer is the rule. It remembers its series, so what stands around one is remembered with it: nothing is made per call.
+      const guarded = new WeakMap<RouteObserver, RouteObserver>();
+      const guard = (route: RouteObserver): RouteObserver => {
+        let found = guarded.get(route);
+        if (found === undefined) guarded.set(route, (found = joined([route])));
+        return found;
+      };
+      if (ports.length === 1) return (peer) => guard(orSilent(() => only(peer)) ?? silentRoute);
       return (peer) => joined(ports.map((port) => orSilent(() => port(peer)) ?? silentRoute));
     },
     event: (event) => {

@@ -3,8 +3,10 @@ import type { Call } from './call.ts';
 import type { Cluster, ClusterView } from './cluster/cluster.ts';
 import { explain } from './explain.ts';
 import type { Explanation, ExplainRequest } from './explanation.ts';
+import type { Decision } from './inbound/authorization.ts';
 import type { InboundTable } from './inbound-table.ts';
 import type { LeaseScope } from './lease.ts';
+import type { Peer } from './peer.ts';
 import type { HostTable } from './route/hosts.ts';
 import type { RouteTable } from './route/table.ts';
 import type { CallCount, Routed } from './routed.ts';
@@ -23,8 +25,9 @@ export interface SnapshotParts {
   readonly inbound: InboundTable;
   /** Calls to hosts no virtual host is for. */
   readonly unknown: Routed;
-  /** Calls after `close`. */
+  /** Calls after `close`, and those of others to us. */
   readonly closed: Routed;
+  readonly shut: Routed;
   readonly calls: CallCount;
   readonly leases: LeaseScope;
 }
@@ -63,7 +66,12 @@ export class Snapshot {
 
   /** What becomes of a call to a port of this process. */
   receive(port: number): Routed {
-    return this.#closed ? this.#parts.closed : this.#parts.inbound.receive(port);
+    return this.#closed ? this.#parts.shut : this.#parts.inbound.receive(port);
+  }
+
+  /** May a TCP connection come in? */
+  admit(peer: Peer): Decision {
+    return this.#closed ? { allowed: false, rule: '' } : this.#parts.inbound.admit(peer);
   }
 
   get inbound(): InboundTable {

@@ -19,7 +19,7 @@ import { timeout } from './filters/timeout.ts';
 import { MeshError } from './errors.ts';
 import type { Authorization } from './inbound/authorization.ts';
 import type { Peer } from './peer.ts';
-import type { AuditSink } from './ports/audit.ts';
+import type { Ledger } from './inbound/ledger.ts';
 import type { TokenVerifier } from './ports/tokens.ts';
 import type { Filter, Handler, Runtime } from './handler.ts';
 import type { FilterKind } from './kind.ts';
@@ -76,30 +76,33 @@ export interface InboundParts {
   readonly jwt: readonly JwtRule[];
   readonly verifier: TokenVerifier | undefined;
   readonly authorization: Authorization;
-  readonly sinks: readonly AuditSink[];
+  /** undefined: nobody keeps decisions. */
+  readonly ledger: Ledger | undefined;
 }
 
 const INBOUND: readonly Layer<InboundParts>[] = [
   // First, so that every outcome is counted: whoever is refused below, too.
   inboundLayer(observe, ({ observer, observerOf }) => ({ observer, observerOf })),
   // Who has not proven himself on a STRICT port hears nothing else of us.
-  inboundLayer(peer, ({ mtls }) => (mtls === 'STRICT' ? {} : null)),
+  inboundLayer(peer, ({ mtls, ledger }) => (mtls === 'STRICT' ? { ledger } : null)),
   // Above tokens: a browser's preflight carries none.
   inboundLayer(cors, ({ cors: find }) => (find === undefined ? null : { find })),
   // Above tokens, as Istio's chain has it (CUSTOM may be what mints them), so its rules cannot speak of them.
-  inboundLayer(custom, ({ authorization: { custom: rules } }) => (rules.length === 0 ? null : { rules })),
+  inboundLayer(custom, ({ authorization: { custom: rules }, ledger }) => (rules.length === 0 ? null : { rules, ledger })),
   // A bad token is 401 even where a rule would have said 403.
-  inboundLayer(authenticate, ({ jwt, verifier }) => (jwt.length === 0 || verifier === undefined ? null : { rules: jwt, verifier })),
+  inboundLayer(authenticate, ({ jwt, verifier, ledger }) =>
+    jwt.length === 0 || verifier === undefined ? null : { rules: jwt, verifier, ledger },
+  ),
   // AUDIT, DENY, ALLOW, by then with the claims.
-  inboundLayer(authorize, ({ authorization, sinks }) => (decidesNothing(authorization, sinks) ? null : { authorization, sinks })),
+  inboundLayer(authorize, ({ authorization, ledger }) => (decidesNothing(authorization, ledger) ? null : { authorization, ledger })),
   // Last: time spent above is time of the caller's.
   inboundLayer(deadline, () => ({})),
   // Then your handler.
 ];
 
-function decidesNothing({ audit, deny, allow, dryDeny, dryAllow }: Authorization, sinks: readonly AuditSink[]): boolean {
-  const noted = audit.length > 0 || dryDeny.length > 0 || dryAllow !== undefined || sinks.some(({ wants }) => wants === 'all');
-  return deny.length === 0 && allow === undefined && (sinks.length === 0 || !noted);
+function decidesNothing({ audit, deny, allow }: Authorization, ledger: Ledger | undefined): boolean {
+  const noted = ledger !== undefined && (audit.length > 0 || ledger.everything);
+  return deny.length === 0 && allow === undefined && !noted;
 }
 
 /** The handler of a port: everything that happens to a call before it is yours. */

@@ -11,12 +11,14 @@ import {
   type Observer,
   type Resolver,
   systemClock,
+  type TokenVerifiers,
 } from '@inmesh/core';
 import { dnsResolver } from '@inmesh/discovery';
 import { createFetch, createRequest, type Fetch, install, type Installed, MeshDispatcher, type Request } from '@inmesh/http';
 import { type Document, type Problem, resolve, workload as completeWorkload, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
 import { istioMetrics } from '@inmesh/telemetry';
+import { tokenVerifiers } from '@inmesh/identity';
 import { detectWorkload } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
 import { ServerRoom, type Servers } from './servers.ts';
@@ -38,6 +40,8 @@ export interface CreateMeshOptions {
   readonly replayBytes?: number;
   /** Who this process proves to be: a source of certificates, or false for nobody. Default: found from the environment. */
   readonly identity?: CertificateSource | false;
+  /** Verifies tokens of callers (RequestAuthentication). Default: JWTs, with keys from where the policy says. */
+  readonly tokens?: TokenVerifiers;
   /** Who keeps decisions about callers. */
   readonly audit?: readonly AuditSink[];
   /** Where endpoints come from, asked before DNS. */
@@ -119,6 +123,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     observer: joinObservers(observers),
     localReplies: options.localReplies,
     audit: options.audit,
+    tokens: options.tokens ?? tokenVerifiers(),
   };
   const source = sourceFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] });
   const trouble = { text: '' };
@@ -199,6 +204,8 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     await engine.close(Math.max(0, graceMs - (systemClock.now() - began)));
     // Whoever took longer than the grace is ended.
     await Promise.all([dispatcher.destroy(), admin?.close()]);
+    // The last decisions are on their way to disk.
+    await Promise.allSettled((options.audit ?? []).map(async (sink) => sink.close?.()));
   };
   return {
     ...room.servers,

@@ -3,3 +3,4 @@ export { MeshError, type Code, type Explanation, type ExplainRequest, type MeshE
 export type { Attached, FetchPeer, InboundMesh, Listening, MeshResponse, RequestOptions } from '@inmesh/http';
 export type { Problem, Workload } from '@inmesh/policy';
 export { fileSource, httpSource, memorySource, type PolicySource } from '@inmesh/policy/source';
+export { auditFile, type AuditFileOptions } from '@inmesh/telemetry';

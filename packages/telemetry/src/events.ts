@@ -18,6 +18,8 @@ export class EventMetrics {
   readonly #rotations: Family;
   readonly #expiry: Family;
   readonly #identityFailures: Family;
+  readonly #keys: Family;
+  readonly #keyFailures: Family;
   readonly #families: Family[] = [];
   /** Addresses out of rotation by cluster: told twice, they still count once. */
   readonly #out = new Map<string, Set<string>>();
@@ -48,6 +50,12 @@ export class EventMetrics {
       'inmesh_identity_failures_total',
       'counter',
       'Certificates that could not be had; the last one stays in use.',
+    );
+    this.#keys = family('inmesh_jwt_keys', 'gauge', 'Usable keys of an issuer of tokens.');
+    this.#keyFailures = family(
+      'inmesh_jwt_key_failures_total',
+      'counter',
+      'Keys of issuers that could not be had; the last ones stay in use.',
     );
     // Counters one alerts on exist from the start, or their first increase would not be seen.
     this.#applied.add({}, 0);
@@ -84,6 +92,10 @@ export class EventMetrics {
         return this.#expiry.only({ principal: event.principal }, event.expiresAt / 1000);
       case 'identity.failed':
         return this.#identityFailures.add({});
+      case 'keys.changed':
+        return this.#keys.set({ source: event.source }, event.total);
+      case 'keys.failed':
+        return this.#keyFailures.add({ source: event.source });
       default:
         // A kind of a later version: nothing of ours to count.
         return event satisfies never;

@@ -332,6 +332,16 @@ describe('events', () => {
     expect(one(observed, 'inmesh_ejections_active')).toEqual([[{ cluster: 'c' }, 0]]);
   });
 
+  it('tell how many keys an issuer has, and how often they could not be had', () => {
+    const observed = metrics();
+    const source = 'https://issuer/keys';
+    observed.event({ type: 'keys.changed', source, total: 3 });
+    observed.event({ type: 'keys.failed', source, reason: 'it answered 500' });
+    observed.event({ type: 'keys.changed', source, total: 2 });
+    expect(one(observed, 'inmesh_jwt_keys')).toEqual([[{ source }, 2]]);
+    expect(one(observed, 'inmesh_jwt_key_failures_total')).toEqual([[{ source }, 1]]);
+  });
+
   it('tell which policy is in force, since when, and how many were refused', () => {
     const clock = fakeClock();
     const observed = metrics({ clock });

@@ -2,9 +2,10 @@ import type { HeaderOp, JwtRule } from '@inmesh/policy';
 import type { Call, Exchange, Reply, Transport } from '../call.ts';
 import { MeshError } from '../errors.ts';
 import type { Handler } from '../handler.ts';
-import { claimAt } from '../inbound/conditions.ts';
 import { EditedCall } from '../inbound/edited-call.ts';
-import { findTokens, type FoundToken, tokenPlaces, withoutParameter } from '../inbound/tokens.ts';
+import type { Ledger } from '../inbound/ledger.ts';
+import { findTokens, type FoundToken, tokenPlaces } from '../inbound/tokens.ts';
+import { afterTokens, forgeable } from '../inbound/verified.ts';
 import type { FilterKind } from '../kind.ts';
 import type { TokenOutcome, TokenVerifier } from '../ports/tokens.ts';
 import { isPreflight } from './cors.ts';
@@ -12,32 +13,30 @@ import { isPreflight } from './cors.ts';
 export interface Authenticate {
   readonly rules: readonly JwtRule[];
   readonly verifier: TokenVerifier;
+  readonly ledger: Ledger | undefined;
 }
 
 /**
  * Verifies every token a call carries (RequestAuthentication; Envoy's jwt_authn as Istio configures it). One that is bad
- * refuses the call, none at all lets it pass without a request identity. Headers that carry what was verified are
- * taken from what came in first: a client must not forge them.
+ * refuses the call, none at all lets it pass without a request identity.
  */
 export const authenticate: FilterKind<Authenticate> = {
   name: 'authenticate',
-  inbound: ({ rules, verifier }) => {
+  inbound: ({ rules, verifier, ledger }) => {
     const places = tokenPlaces(rules);
-    const forged: readonly HeaderOp[] = [...new Set(rules.flatMap(outputsOf))].map((name) => ({ op: 'remove', name }));
+    const forged = forgeable(rules);
     return (next) => (exchange, transport) => {
       const { call } = exchange;
       const tokens = isPreflight(call) ? [] : findTokens(places, call);
-      if ('ambiguous' in tokens)
-        throw refused(call, 401, `Jwt is not in the form of Header.Payload.Signature: ${tokens.ambiguous} stands twice`);
+      if ('ambiguous' in tokens) throw refused(call, 401, tokens.ambiguous);
       if (tokens.length === 0) {
         // Nothing to strip is the rule, and costs nothing.
         const strip = forged.filter(({ name }) => call.headerValues(name).length > 0);
-        return strip.length === 0 ? next(exchange, transport) : next(edit(exchange, strip), transport);
+        return strip.length === 0 ? next(exchange, transport) : next(edit(exchange, strip, call.query), transport);
       }
       const outcomes = tokens.map(({ token, rules: accepting }) => verifier.verify(token, accepting));
       // A known token is judged at once; only one that must be looked into is waited for.
-      if (!outcomes.some((outcome) => outcome instanceof Promise))
-        return proceed(outcomes as TokenOutcome[], tokens, exchange, transport, next);
+      if (areSettled(outcomes)) return proceed(outcomes, tokens, exchange, transport, next);
       return Promise.all(outcomes.map((outcome) => Promise.resolve(outcome))).then((settled) =>
         proceed(settled, tokens, exchange, transport, next),
       );
@@ -51,57 +50,39 @@ export const authenticate: FilterKind<Authenticate> = {
       next: Handler,
     ): Promise<Reply<T>> {
       const { call } = exchange;
-      const ops: HeaderOp[] = [...forged];
-      let { query } = call;
-      for (const [index, outcome] of outcomes.entries()) {
-        if (!outcome.ok) throw refused(call, outcome.status, outcome.reason);
-        const { rule, claims, payload } = outcome;
-        const { location } = tokens[index]!;
-        call.peer!.claims ??= claims;
-        if (!rule.forwardOriginalToken) {
-          if (location.in === 'header') ops.push({ op: 'remove', name: location.name });
-          if (location.in === 'query') query = withoutParameter(query, location.name);
-        }
-        if (rule.outputPayloadToHeader !== null) ops.push({ op: 'set', name: rule.outputPayloadToHeader, value: payload });
-        for (const { header, claim } of rule.outputClaimToHeaders) {
-          const value = headerValue(claimAt(claims, claim));
-          if (value !== undefined) ops.push({ op: 'set', name: header, value });
-        }
-      }
-      if (ops.length === 0 && query === call.query) return next(exchange, transport);
-      return next(edit(exchange, ops, query), transport);
+      const verified = afterTokens(call, forged, tokens, outcomes);
+      if (!verified.ok) throw refused(call, verified.status, verified.reason);
+      call.peer!.claims = verified.claims;
+      const unchanged = verified.ops.length === 0 && verified.query === call.query;
+      return next(unchanged ? exchange : edit(exchange, verified.ops, verified.query), transport);
+    }
+
+    function refused(call: Call, status: 401 | 403, reason: string): MeshError {
+      ledger?.refused(call, status, '');
+      return challenge(call, status, reason);
     }
   },
 };
 
-function outputsOf({ outputPayloadToHeader, outputClaimToHeaders }: JwtRule): string[] {
-  return [...(outputPayloadToHeader === null ? [] : [outputPayloadToHeader]), ...outputClaimToHeaders.map(({ header }) => header)];
+function areSettled(outcomes: readonly (TokenOutcome | Promise<TokenOutcome>)[]): outcomes is readonly TokenOutcome[] {
+  return !outcomes.some((outcome) => outcome instanceof Promise);
 }
 
-/** Text, whole numbers and truth as they are, anything else as base64 of its JSON (Envoy). What no header may hold is left out. */
-function headerValue(claim: unknown): string | undefined {
-  if (claim === undefined || claim === null) return undefined;
-  if (typeof claim === 'object') return btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(claim))));
-  const text = String(claim as string | number | boolean);
-  return /^[\t\x20-\x7e\x80-\xff]*$/.test(text) ? text : undefined;
-}
-
-function edit(exchange: Exchange, ops: readonly HeaderOp[], query?: string): Exchange {
+function edit(exchange: Exchange, ops: readonly HeaderOp[], query: string): Exchange {
   const { call, edits } = exchange;
   return {
     ...exchange,
     call: new EditedCall(call, ops),
-    edits: { ...edits, request: [...edits.request, ...ops], ...(query === undefined || query === call.query ? {} : { query }) },
+    edits: { ...edits, request: [...edits.request, ...ops], ...(query === call.query ? {} : { query }) },
   };
 }
 
 /** Longest URI in a challenge (Envoy jwt_authn filter.cc). */
 const REALM = 256;
 
-function refused({ scheme, authority, path, query }: Call, status: 401 | 403, reason: string): MeshError {
-  const uri = `${scheme}://${authority}${path}${query === '' ? '' : `?${query}`}`
-    .slice(0, REALM)
-    .replaceAll(/[^\x21\x23-\x5b\x5d-\x7e]/g, '');
+/** Without the query: it may be where the token was. */
+function challenge({ scheme, authority, path }: Call, status: 401 | 403, reason: string): MeshError {
+  const uri = `${scheme}://${authority}${path}`.replaceAll(/[^\x21\x23-\x5b\x5d-\x7e]/g, '').slice(0, REALM);
   const headers: [string, string][] = status === 401 ? [['www-authenticate', `Bearer realm="${uri}", error="invalid_token"`]] : [];
   return new MeshError(status === 401 ? 'UNAUTHENTICATED' : 'PERMISSION_DENIED', reason, { answer: { body: reason, headers } });
 }

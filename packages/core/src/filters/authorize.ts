@@ -1,27 +1,23 @@
-import type { Call } from '../call.ts';
-import type { Clock } from '../clock.ts';
 import { MeshError } from '../errors.ts';
-import { type Authorization, type CompiledRule, decide, type Decision, firstMatch } from '../inbound/authorization.ts';
+import { type Authorization, type CompiledRule, decide, firstMatch } from '../inbound/authorization.ts';
+import type { Ledger } from '../inbound/ledger.ts';
 import type { FilterKind } from '../kind.ts';
-import type { Peer } from '../peer.ts';
-import type { AuditRecord, AuditSink } from '../ports/audit.ts';
 
 export interface Authorize {
   readonly authorization: Authorization;
-  readonly sinks: readonly AuditSink[];
+  readonly ledger: Ledger | undefined;
 }
 
 /** AUDIT, then DENY, then ALLOW (AuthorizationPolicy). Policies in dry run and audits only leave a note. */
 export const authorize: FilterKind<Authorize> = {
   name: 'authorize',
-  inbound: ({ authorization, sinks }, { clock }) => {
-    const { deny, allow } = authorization;
+  inbound: ({ authorization: { deny, allow }, ledger }) => {
     return (next) => (exchange, transport) => {
       const { call } = exchange;
       const peer = call.peer!;
       const decision = decide(deny, allow, call, peer);
       peer.policy = decision.rule;
-      if (sinks.length > 0) tell(sinks, authorization, decision, call, peer, clock);
+      ledger?.decided(call, decision);
       if (!decision.allowed) throw denied(decision.rule);
       return next(exchange, transport);
     };
@@ -29,72 +25,30 @@ export const authorize: FilterKind<Authorize> = {
 };
 
 /** CUSTOM: before tokens are looked at, as in Istio. Without providers, whoever it is for is refused. */
-export const custom: FilterKind<{ readonly rules: readonly CompiledRule[] }> = {
+export const custom: FilterKind<{ readonly rules: readonly CompiledRule[]; readonly ledger: Ledger | undefined }> = {
   name: 'custom',
   inbound:
-    ({ rules }) =>
+    ({ rules, ledger }) =>
     (next) =>
     (exchange, transport) => {
       const { call } = exchange;
       const rule = firstMatch(rules, call, call.peer!);
       if (rule !== undefined) {
         call.peer!.policy = rule.id;
+        ledger?.refused(call, 403, rule.id);
         throw denied(rule.id);
       }
       return next(exchange, transport);
     },
 };
 
-/** Envoy's words; which rule it was stays here. */
+/** Envoy's words to whom RBAC denies. */
+export const ACCESS_DENIED = 'RBAC: access denied';
+
+/** Which rule it was stays here. */
 function denied(rule: string): MeshError {
   const why = rule === '' ? 'no ALLOW policy matches' : `denied by ${rule}`;
   return new MeshError('PERMISSION_DENIED', `${why}; inmesh explain --inbound tells more`, {
-    answer: { body: 'RBAC: access denied', headers: [] },
+    answer: { body: ACCESS_DENIED, headers: [] },
   });
-}
-
-function tell(
-  sinks: readonly AuditSink[],
-  { audit, dryDeny, dryAllow }: Authorization,
-  decision: Decision,
-  call: Call,
-  peer: Peer,
-  clock: Clock,
-): void {
-  const audited = audit.filter(({ matches }) => matches(call, peer)).map(({ id }) => id);
-  const listening = sinks.filter(({ wants }) => wants === 'all' || audited.length > 0 || (wants === 'denied' && !decision.allowed));
-  if (listening.length === 0) return;
-  const { connection, claims } = peer;
-  const record: AuditRecord = {
-    time: clock.wall(),
-    decision: decision.allowed ? 'allow' : 'deny',
-    status: decision.allowed ? 0 : 403,
-    policy: decision.rule,
-    audited,
-    dryRun: dryRun(dryDeny, dryAllow, call, peer),
-    principal: connection.principal?.uri ?? '',
-    requestPrincipal: typeof claims?.['iss'] === 'string' && typeof claims['sub'] === 'string' ? `${claims['iss']}/${claims['sub']}` : '',
-    sourceIp: connection.remoteAddress,
-    method: call.method,
-    authority: call.authority,
-    path: call.path,
-    port: connection.localPort,
-  };
-  for (const sink of listening) {
-    try {
-      sink.record(record);
-    } catch {
-      // A note is never worth a call.
-    }
-  }
-}
-
-/** What policies in dry run would have decided, each set for itself as Istio's shadow rules do. */
-function dryRun(deny: readonly CompiledRule[], allow: readonly CompiledRule[] | undefined, call: Call, peer: Peer): string[] {
-  const denial = firstMatch(deny, call, peer);
-  const allowed = allow === undefined ? undefined : firstMatch(allow, call, peer);
-  return [
-    ...(denial === undefined ? [] : [`deny ${denial.id}`]),
-    ...(allow === undefined ? [] : [allowed === undefined ? 'deny [none]' : `allow ${allowed.id}`]),
-  ];
 }

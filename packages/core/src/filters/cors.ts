@@ -10,6 +10,8 @@ export interface CorsRules {
 }
 
 export interface CompiledCors {
+  /** Where the rules stand. */
+  readonly resource: string;
   readonly allows: (origin: string) => boolean;
   /** Headers of the answer to a preflight, and operations on any other answer; the origin comes on top. */
   readonly preflight: readonly (readonly [name: string, value: string])[];
@@ -21,6 +23,31 @@ export interface CompiledCors {
 export const isPreflight = (call: Call): boolean =>
   call.method === 'OPTIONS' && Boolean(call.header('origin')) && Boolean(call.header('access-control-request-method'));
 
+type Headers = readonly (readonly [name: string, value: string])[];
+
+export type CorsVerdict =
+  /** Not cross-origin, no rules, or another origin: the call goes on as it is. */
+  | { readonly kind: 'pass' }
+  /** A preflight that is answered here, without permission if there are no headers. */
+  | { readonly kind: 'answer'; readonly headers: Headers; readonly resource: string }
+  | { readonly kind: 'edit'; readonly ops: readonly HeaderOp[]; readonly resource: string };
+
+const PASS: CorsVerdict = { kind: 'pass' };
+
+export function judgeCors(call: Call, find: CorsRules['find'] | undefined): CorsVerdict {
+  const origin = call.header('origin');
+  if (find === undefined || origin === undefined || origin === '') return PASS;
+  const rules = find(call);
+  if (rules === undefined) return PASS;
+  const { preflight, response, resource, unmatchedPreflights } = rules;
+  const allowed = rules.allows(origin);
+  if (isPreflight(call)) {
+    if (allowed) return { kind: 'answer', headers: [[ALLOW_ORIGIN, origin], ...preflight], resource };
+    return unmatchedPreflights === 'IGNORE' ? { kind: 'answer', headers: [], resource } : PASS;
+  }
+  return allowed ? { kind: 'edit', ops: [{ op: 'set', name: ALLOW_ORIGIN, value: origin }, ...response], resource } : PASS;
+}
+
 /** Cross-origin rules as Envoy's cors filter applies them. Before authentication: a preflight carries no credentials. */
 export const cors: FilterKind<CorsRules> = {
   name: 'cors',
@@ -28,32 +55,23 @@ export const cors: FilterKind<CorsRules> = {
     ({ find }) =>
     (next) =>
     (exchange, transport) => {
-      const { call } = exchange;
-      const origin = call.header('origin');
-      const rules = origin === undefined ? undefined : find(call);
-      if (origin === undefined || rules === undefined) return next(exchange, transport);
-      const allowed = rules.allows(origin);
-      if (isPreflight(call)) {
-        if (allowed)
-          return Promise.resolve(transport.answer(exchange, localAnswer(200, '', '', [[ALLOW_ORIGIN, origin], ...rules.preflight])));
-        if (rules.unmatchedPreflights === 'IGNORE') return Promise.resolve(transport.answer(exchange, localAnswer(200, '', '')));
-      } else if (allowed) {
-        const response: HeaderOp[] = [...exchange.edits.response, { op: 'set', name: ALLOW_ORIGIN, value: origin }, ...rules.response];
-        exchange.edits = { ...exchange.edits, response };
-      }
+      const verdict = judgeCors(exchange.call, find);
+      if (verdict.kind === 'answer') return Promise.resolve(transport.answer(exchange, localAnswer(200, '', '', verdict.headers)));
+      if (verdict.kind === 'edit') exchange.edits = { ...exchange.edits, response: [...exchange.edits.response, ...verdict.ops] };
       return next(exchange, transport);
     },
 };
 
 const ALLOW_ORIGIN = 'access-control-allow-origin';
 
-export function compileCors(cors: Cors): CompiledCors {
+export function compileCors(cors: Cors, resource: string): CompiledCors {
   const origins = cors.allowOrigins.map(compileText);
   const credentials: readonly (readonly [string, string])[] = cors.allowCredentials ? [['access-control-allow-credentials', 'true']] : [];
   const listed = (name: string, values: readonly string[]): readonly (readonly [string, string])[] =>
     values.length === 0 ? [] : [[name, values.join(',')]];
   const { allowMethods, allowHeaders, exposeHeaders, maxAgeSeconds, unmatchedPreflights } = cors;
   return {
+    resource,
     allows: (origin) => origins.some((matches) => matches(origin)),
     preflight: [
       ...credentials,

@@ -1,3 +1,4 @@
+import type { Call } from '../call.ts';
 import { GrpcStatus, MeshError } from '../errors.ts';
 import type { FilterKind } from '../kind.ts';
 
@@ -10,7 +11,8 @@ const UNIT_MS = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 } as 
 
 /**
  * Does not begin work whose caller has given up, and ends it when he does. Last before the handler: what waited in
- * the filters above is counted. A value that cannot be read is as none: a slip of the caller must not cost the call.
+ * the filters above is counted. Who says it in both ways means the sooner. A value that cannot be read is as none: it
+ * could only have shortened the call, so a slip of the caller must not cost it.
  */
 export const deadline: FilterKind<Record<string, never>> = {
   name: 'deadline',
@@ -19,8 +21,10 @@ export const deadline: FilterKind<Record<string, never>> = {
     (next) =>
     (exchange, transport) => {
       const { call, life } = exchange;
-      const ms = parseMilliseconds(call.header(DEADLINE_HEADER)) ?? parseGrpcTimeout(call.header('grpc-timeout'));
-      if (ms !== undefined) {
+      // He went away while the filters above waited.
+      if (life.why !== undefined) throw life.why;
+      const ms = patienceOf(call);
+      if (ms < Infinity) {
         if (life.startedAt + ms <= clock.now()) {
           throw new MeshError('DEADLINE_EXCEEDED', `not begun: the caller waited ${ms} ms, and they are over`, {
             phase: 'unsent',
@@ -33,12 +37,17 @@ export const deadline: FilterKind<Record<string, never>> = {
     },
 };
 
-function parseMilliseconds(text: string | undefined): number | undefined {
-  return text !== undefined && MILLISECONDS.test(text) ? Number(text) : undefined;
+/** Milliseconds the caller still waits as he says; Infinity if he does not. */
+export function patienceOf(call: Call): number {
+  return Math.min(parseMilliseconds(call.header(DEADLINE_HEADER)), parseGrpcTimeout(call.header('grpc-timeout')));
+}
+
+function parseMilliseconds(text: string | undefined): number {
+  return text !== undefined && MILLISECONDS.test(text) ? Number(text) : Infinity;
 }
 
 /** `100m`: at most eight digits and a unit (gRPC over HTTP/2), so it cannot overflow (CVE-2021-28682). */
-function parseGrpcTimeout(text: string | undefined): number | undefined {
+function parseGrpcTimeout(text: string | undefined): number {
   const parts = text === undefined ? null : GRPC_TIMEOUT.exec(text);
-  return parts === null ? undefined : Number(parts[1]) * UNIT_MS[parts[2] as keyof typeof UNIT_MS];
+  return parts === null ? Infinity : Number(parts[1]) * UNIT_MS[parts[2] as keyof typeof UNIT_MS];
 }

@@ -7,12 +7,14 @@ import { compileCondition, isHttpOnly, type Predicate } from './conditions.ts';
 export interface CompiledRule {
   /** `ns[NAMESPACE]-policy[NAME]-rule[INDEX]`, as Istio names it. */
   readonly id: string;
+  /** Place in its policy. */
+  readonly index: number;
   readonly matches: Predicate;
 }
 
 /** The policies of a workload by what they do; each list is empty where there are none. */
 export interface Authorization {
-  /** Asked before tokens are looked at; until providers exist, who matches is refused (Istio's …deny-due-to-bad-CUSTOM-action). */
+  /** Asked before tokens are looked at; until providers exist, who matches is refused (Istio's …deny-due-to-bad-CUSTOM-action). No dry run: validation knows it of ALLOW and DENY only. */
   readonly custom: readonly CompiledRule[];
   readonly audit: readonly CompiledRule[];
   readonly deny: readonly CompiledRule[];
@@ -48,16 +50,18 @@ export function compileAuthorization(policies: readonly AuthorizationPolicy[], p
   };
 }
 
-function compilePolicy({ namespace, name, action, provider, rules }: AuthorizationPolicy, protocol: 'http' | 'tcp'): CompiledRule[] {
+/** The rules of one policy; those that mean nothing to the protocol are left out. */
+export function compilePolicy({ namespace, name, action, provider, rules }: AuthorizationPolicy, protocol: 'http' | 'tcp'): CompiledRule[] {
   const prefix = action === 'CUSTOM' ? `istio-ext-authz-${provider}-` : '';
   return rules.flatMap((rule, index) => {
     const meant = protocol === 'http' ? rule : forTcp(rule, action === 'ALLOW');
     if (meant === undefined) return [];
-    return [{ id: `${prefix}ns[${namespace}]-policy[${name}]-rule[${index}]`, matches: compileRule(meant, action !== 'ALLOW') }];
+    return [{ id: `${prefix}ns[${namespace}]-policy[${name}]-rule[${index}]`, index, matches: compileRule(meant, action !== 'ALLOW') }];
   });
 }
 
-function forTcp(rule: AuthorizationRule, allows: boolean): AuthorizationRule | undefined {
+/** What a rule means to a TCP connection; undefined: nothing. */
+export function forTcp(rule: AuthorizationRule, allows: boolean): AuthorizationRule | undefined {
   const isHttp = ({ attribute }: Condition): boolean => isHttpOnly(attribute);
   if (allows) return [...rule.from.flat(), ...rule.to.flat(), ...rule.when].some(isHttp) ? undefined : rule;
   const kept = (conditions: readonly Condition[]): readonly Condition[] => conditions.filter((condition) => !isHttp(condition));
@@ -106,11 +110,30 @@ export function decide(deny: readonly CompiledRule[], allow: readonly CompiledRu
 const ALLOWED: Decision = { allowed: true, rule: '' };
 const NOT_ALLOWED: Decision = { allowed: false, rule: '' };
 
-/** Does any rule ask who is at the other end of the connection? Then it must be known, or nothing may pass. */
+/**
+ * May a TCP connection come in? CUSTOM, DENY, ALLOW; `authorization` compiled for TCP. Rules that are left speak of the
+ * connection alone, so there is no call to show them.
+ */
+export function decideConnection({ custom, deny, allow }: Authorization, peer: Peer): Decision {
+  const asked = firstMatch(custom, NO_CALL, peer);
+  return asked === undefined ? decide(deny, allow, NO_CALL, peer) : { allowed: false, rule: asked.id };
+}
+
+/** All that rules over TCP connections see of a call. */
+export const NO_CALL: Call = {
+  protocol: 'tcp', scheme: '', authority: '', host: '', port: 0, method: '', path: '', query: '', replayable: false, sourceIp: undefined,
+  header: () => undefined,
+  headerValues: () => [],
+}; // prettier-ignore
+
+const OF_THE_CONNECTION: ReadonlySet<string> = new Set([
+  'source.principal', 'source.namespace', 'source.serviceAccount', 'source.trustDomain', 'connection.sni',
+]); // prettier-ignore
+
+/** Does any rule in force ask what only the TLS connection can prove? Then that must be known, or nothing may pass. */
 export function asksForPeer(policies: readonly AuthorizationPolicy[]): boolean {
-  return policies.some(({ rules }) =>
-    rules.some(({ from, to, when }) =>
-      [...from.flat(), ...to.flat(), ...when].some(({ attribute: { name } }) => name.startsWith('source.') || name === 'connection.sni'),
-    ),
-  );
+  return policies
+    .filter(({ action, dryRun }) => action !== 'AUDIT' && !dryRun)
+    .flatMap(({ rules }) => rules)
+    .some(({ from, to, when }) => [...from.flat(), ...to.flat(), ...when].some(({ attribute }) => OF_THE_CONNECTION.has(attribute.name)));
 }

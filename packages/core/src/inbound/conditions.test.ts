@@ -159,6 +159,7 @@ describe('a header of several lines', () => {
     expect(holds({ attribute: role, values: ['admin'] }, two, {}, true)).toBe(true);
     expect(holds({ attribute: role, values: ['admin'] }, list, {}, true)).toBe(true);
     expect(holds({ attribute: role, values: ['user,admin'] }, two, {}, true)).toBe(true);
+    expect(holds({ attribute: role, values: ['user,admin'] }, { headers: { 'x-role': [' user ', '\tadmin'] } }, {}, true)).toBe(true);
     // Denied unless every line is allowed.
     expect(holds({ attribute: role, notValues: ['user'] }, two, {}, true)).toBe(true);
     expect(holds({ attribute: role, notValues: ['user'] }, { headers: { 'x-role': 'user' } }, {}, true)).toBe(false);

@@ -220,7 +220,7 @@ function headerIs(name: string, values: readonly string[], look: Look): Predicat
     if (lines.length === 0) return false;
     // `trim` takes more than HTTP's spaces away, as a program behind us may.
     if (lines.some((line) => matches(withoutSpace(line)) || matches(line.trim()))) return true;
-    const joined = lines.join(',');
+    const joined = lines.length === 1 ? lines[0]! : lines.map(withoutSpace).join(',');
     return joined.includes(',') && (matches(joined) || joined.split(',').some((element) => matches(element.trim())));
   };
 }

@@ -26,6 +26,10 @@ describe('the path as rules and routers see it', () => {
     ['/a"<>`{|}^ b', '/a%22%3C%3E%60%7B%7C%7D%5E%20b'],
     ['/[a];b,c=d', '/[a];b,c=d'],
     ['/\u00e9', '/%E9'],
+    ['/\u{1f600}\u20ac', '/%F0%9F%98%80%E2%82%AC'],
+    ['/a%4', '/a%4'],
+    ['/%7F%C3', '/%7F%C3'],
+    ['/\x7f\x01', '/%7F%01'],
     ['/%2Fapp%5cadmin%5Cabc', '/%2Fapp%5cadmin%5Cabc'],
     ['/%252e%252e/admin', '/%252e%252e/admin'],
     ['/.../..;/admin', '/.../..;/admin'],
@@ -75,7 +79,7 @@ describe('whatever is sent', () => {
     fc.assert(
       fc.property(hostile, (text) => {
         const once = normalizeTarget(text, mode);
-        if (once !== undefined) expect(normalizeTarget(once.path, mode)?.path).toBe(once.path);
+        return once === undefined || normalizeTarget(once.path, mode)?.path === once.path;
       }),
       runs,
     );
@@ -85,8 +89,7 @@ describe('whatever is sent', () => {
     fc.assert(
       fc.property(hostile, (text) => {
         const { path: found } = normalizeTarget(text, mode) ?? { path: '/' };
-        expect(found.startsWith('/')).toBe(true);
-        for (const segment of found.split('/')) expect(['.', '..']).not.toContain(segment.replace(/%2e/gi, '.'));
+        return found.startsWith('/') && !/\/\.{1,2}(?:\/|$)/.test(found.replace(/%2e/gi, '.'));
       }),
       runs,
     );
@@ -95,9 +98,8 @@ describe('whatever is sent', () => {
   it('merging leaves no two slashes, decoding no escaped one', () => {
     fc.assert(
       fc.property(hostile, (text) => {
-        expect(path(text, 'MERGE_SLASHES') ?? '').not.toContain('//');
         const decoded = path(text, 'DECODE_AND_MERGE_SLASHES') ?? '';
-        expect(decoded).not.toMatch(/\/\/|%2f|%5c|\\/i);
+        return !(path(text, 'MERGE_SLASHES') ?? '').includes('//') && !/\/\/|%2f|%5c|\\/i.test(decoded);
       }),
       runs,
     );

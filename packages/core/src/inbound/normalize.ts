@@ -52,53 +52,75 @@ function canonicalize(path: string): string | undefined {
   return `/${segments.join('/')}`;
 }
 
-const UNRESERVED = /[A-Za-z0-9\-_.~]/;
-// What travels as it is (Chromium's kPathCharLookup); everything else is escaped.
-const PASSES = /[A-Za-z0-9\-_.~!$&'()*+,;=:@/\\[\]]/;
-const ESCAPE = /^[0-9A-Fa-f]{2}$/;
+/** By character code: what an escape is decoded to, and what travels as it is (Chromium's kPathCharLookup); anything else is escaped. */
+const UNRESERVED = tableOf(/[A-Za-z0-9\-_.~]/);
+const PASSES = tableOf(/[A-Za-z0-9\-_.~!$&'()*+,;=:@/\\[\]]/);
+
+function tableOf(characters: RegExp): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, code) => (characters.test(String.fromCharCode(code)) ? 1 : 0));
+}
+
+const PERCENT = 37;
 
 function unescapeAll(path: string): string | undefined {
   let result = '';
+  // Runs that stay as they are are taken whole: paths come from strangers, and may be long.
+  let kept = 0;
   for (let at = 0; at < path.length; at += 1) {
-    const character = path[at]!;
-    if (character === '\0') return undefined;
-    if (character !== '%') {
-      result += PASSES.test(character) ? character : escaped(character);
-      continue;
-    }
-    const hex = path.slice(at + 1, at + 3);
-    if (!ESCAPE.test(hex)) {
+    const code = path.charCodeAt(at);
+    if (PASSES[code] === 1) continue;
+    if (code === 0) return undefined;
+    result += path.slice(kept, at);
+    if (code !== PERCENT) {
+      const character = String.fromCodePoint(path.codePointAt(at)!);
+      result += escaped(character);
+      at += character.length - 1;
+    } else {
+      const byte = byteAt(path, at + 1);
+      if (byte === 0) return undefined;
       // Malformed. If what follows will be decoded it could complete this one to an escape that nobody wrote.
-      result += completes(path, at + 1) ? '%25' : '%';
-      continue;
+      if (byte < 0) result += completes(path, at + 1) ? '%25' : '%';
+      else {
+        result += UNRESERVED[byte] === 1 ? String.fromCharCode(byte) : path.slice(at, at + 3);
+        at += 2;
+      }
     }
-    const decoded = String.fromCharCode(Number.parseInt(hex, 16));
-    if (decoded === '\0') return undefined;
-    result += UNRESERVED.test(decoded) ? decoded : `%${hex}`;
-    at += 2;
+    kept = at + 1;
   }
-  return result;
+  return result + path.slice(kept);
+}
+
+/** The byte that two hexadecimal digits make; −1 if they are none. */
+function byteAt(path: string, at: number): number {
+  const [high, low] = [digit(path.charCodeAt(at)), digit(path.charCodeAt(at + 1))];
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+/** 0–15 of the code of a hexadecimal digit, else −1; the end of the text (NaN) is none. */
+function digit(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48;
+  const letter = code | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }
 
 /** Would the two characters after a bare `%`, once they are decoded, make an escape of it? */
 function completes(path: string, from: number): boolean {
   let at = from;
   for (let digits = 0; digits < 2; digits += 1) {
-    let character = path[at];
+    let code = path.charCodeAt(at);
     at += 1;
-    if (character === '%') {
-      const hex = path.slice(at, at + 2);
-      if (!ESCAPE.test(hex)) return false;
-      character = String.fromCharCode(Number.parseInt(hex, 16));
+    if (code === PERCENT) {
+      code = byteAt(path, at);
       at += 2;
     }
-    if (character === undefined || !/[0-9A-Fa-f]/.test(character)) return false;
+    if (digit(code) < 0) return false;
   }
   return true;
 }
 
 /** Node hands over what came on the wire one byte a character; whatever is beyond that is UTF-8. */
 function escaped(character: string): string {
-  const bytes = character.charCodeAt(0) < 256 ? [character.charCodeAt(0)] : [...new TextEncoder().encode(character)];
+  const code = character.charCodeAt(0);
+  const bytes = code < 256 ? [code] : [...new TextEncoder().encode(character)];
   return bytes.map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('');
 }

@@ -28,8 +28,22 @@ export function tokenPlaces(rules: readonly JwtRule[]): TokenPlace[] {
   return [...places.values()];
 }
 
-/** Why a request cannot be read: it says one thing twice. */
-export type Ambiguous = { readonly ambiguous: string };
+/** `header authorization`, `query parameter access_token`: for sentences. */
+export function describePlace(location: TokenLocation): string {
+  switch (location.in) {
+    case 'header':
+      return `header ${location.name}${location.prefix === '' ? '' : ` (behind "${location.prefix}")`}`;
+    case 'query':
+      return `query parameter ${location.name}`;
+    case 'cookie':
+      return `cookie ${location.name}`;
+  }
+}
+
+/** Why the tokens of a call cannot be read: it says one thing twice. */
+export interface Ambiguous {
+  readonly ambiguous: string;
+}
 
 /** Every token of a call (Envoy jwt_authn extractor.cc): each line of a header has one of its own. */
 export function findTokens(places: readonly TokenPlace[], call: Call): readonly FoundToken[] | Ambiguous {
@@ -37,7 +51,8 @@ export function findTokens(places: readonly TokenPlace[], call: Call): readonly 
   for (const { location, rules } of places) {
     const values = valuesAt(location, call);
     // A backend may read the other one than we did.
-    if (location.in === 'query' && values.length > 1) return { ambiguous: location.name };
+    if (location.in === 'query' && values.length > 1)
+      return { ambiguous: `Jwt is given twice: query parameter ${location.name} is not alone` };
     for (const token of values) found.push({ token, location, rules });
   }
   return found;
@@ -48,7 +63,7 @@ function valuesAt(location: TokenLocation, call: Call): readonly string[] {
     case 'header':
       return call.headerValues(location.name).flatMap((line) => afterPrefix(line, location.prefix));
     case 'query':
-      return call.query === '' ? [] : new URLSearchParams(call.query).getAll(location.name).filter((value) => value !== '');
+      return parametersNamed(call.query, location.name);
     case 'cookie':
       return call.headerValues('cookie').flatMap((line) => cookies(line, location.name));
   }
@@ -71,13 +86,26 @@ function cookies(line: string, name: string): string[] {
   });
 }
 
+/** Values of every parameter of that name, read as programs do: escapes decoded, in names too. */
+function parametersNamed(query: string, name: string): readonly string[] {
+  // Most queries cannot hold it, in whatever way it is written.
+  if (!query.includes(name) && !query.includes('%') && !query.includes('+')) return [];
+  return query.split('&').flatMap((pair) => {
+    const [key, value] = parameterOf(pair);
+    return key === name ? [value] : [];
+  });
+}
+
 /** A query without one parameter; the others stay as they were written. */
 export function withoutParameter(query: string, name: string): string {
   return query
     .split('&')
-    .filter((pair) => {
-      const key = pair.split('=', 1)[0]!;
-      return new URLSearchParams(`${key}=`).keys().next().value !== name;
-    })
+    .filter((pair) => parameterOf(pair)[0] !== name)
     .join('&');
+}
+
+function parameterOf(pair: string): readonly [key: string, value: string] {
+  // Behind a separator, for a question mark in front would be dropped.
+  const [found] = new URLSearchParams(`&${pair}`);
+  return found ?? ['', ''];
 }

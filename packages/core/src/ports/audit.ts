@@ -3,6 +3,7 @@ export interface AuditRecord {
   /** Milliseconds since 1970. */
   readonly time: number;
   readonly decision: 'allow' | 'deny';
+  /** Of the refusal; 0 where the call was let through. */
   readonly status: number;
   /** `ns[…]-policy[…]-rule[…]` that decided, '' if none did. */
   readonly policy: string;

@@ -8,8 +8,10 @@ export type TokenOutcome =
   | {
       readonly ok: true;
       readonly rule: JwtRule;
-      /** `spaceDelimitedClaims` are split already. */
+      /** As policies see them: `scope`, `permission` and `spaceDelimitedClaims` are lists. */
       readonly claims: Claims;
+      /** As they stood in the token: what is passed on. */
+      readonly original: Claims;
       /** The payload as it stood in the token: base64url without padding. */
       readonly payload: string;
     }

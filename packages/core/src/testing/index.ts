@@ -14,3 +14,4 @@ export { seededRandom } from './random.ts';
 export { type TestPeer, testPeer, testPrincipal } from './peer.ts';
 export { type ScriptedAttempt, type ScriptedTransport, scriptedTransport } from './transport.ts';
 export { testClusterPolicy, testOutlier, testService, testSpec, testWorkload } from './cluster.ts';
+export { receiveCall, testJwtRule, testModel, type TestProgram, testProgram, type TestTokens, testTokens, toProgram } from './inbound.ts';

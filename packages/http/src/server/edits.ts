@@ -1,3 +1,4 @@
+import { editLines } from '@inmesh/core';
 import type { HeaderOp } from '@inmesh/policy';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
@@ -13,29 +14,17 @@ export interface HeaderForms {
 export function editRequest(request: HeaderForms, ops: readonly HeaderOp[]): void {
   // Node makes the parsed forms of the lines when first asked, and counts on as many lines as there were: so they are asked for first.
   const { headers, headersDistinct, rawHeaders } = request;
+  editLines(rawHeaders, ops);
   for (const op of ops) {
     if (op.op !== 'add') {
-      removeLines(rawHeaders, op.name);
       delete headers[op.name];
       if (headersDistinct !== undefined) delete headersDistinct[op.name];
     }
     if (op.op === 'remove') continue;
-    rawHeaders.push(op.name, op.value);
     const before = headers[op.name];
     headers[op.name] = before === undefined ? op.value : `${String(before)}, ${op.value}`;
     if (headersDistinct !== undefined) (headersDistinct[op.name] ??= []).push(op.value);
   }
-}
-
-function removeLines(rawHeaders: string[], name: string): void {
-  let kept = 0;
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    if (rawHeaders[at]!.toLowerCase() === name) continue;
-    rawHeaders[kept] = rawHeaders[at]!;
-    rawHeaders[kept + 1] = rawHeaders[at + 1]!;
-    kept += 2;
-  }
-  rawHeaders.length = kept;
 }
 
 type WriteHead = (status: number, ...rest: unknown[]) => ServerResponse;

@@ -1,7 +1,15 @@
-import { type Connection, type Exchange, type LocalAnswer, MeshError, type Principal } from '@inmesh/core';
+import {
+  type Connection,
+  editLines,
+  type Exchange,
+  isGrpc,
+  type LocalAnswer,
+  MeshError,
+  type Principal,
+  readCall,
+  type Received,
+} from '@inmesh/core';
 import type { HeaderOp } from '@inmesh/policy';
-import { admit } from './gate.ts';
-import { isGrpc, type Received } from './inbound-call.ts';
 import { type Outlet, Serving } from './serving.ts';
 import { type InboundMesh, Told } from './told.ts';
 import type { InboundWiring } from './wiring.ts';
@@ -44,8 +52,12 @@ export function createFetchHandler<Rest extends unknown[]>(
       const serving = new Serving(mesh, routed, outlet);
       outlet.watch(serving);
       const received = receivedOf(request);
+      const edit = (ops: readonly HeaderOp[]): void => {
+        editLines(received.rawHeaders, ops);
+        outlet.edit(ops);
+      };
       try {
-        serving.run(routed, admit(received, connection, mesh, outlet));
+        serving.run(routed, readCall(received, connection, mesh.model, edit));
       } catch (error) {
         if (!MeshError.is(error)) throw error;
         serving.reject(error, isGrpc(received.method, received.rawHeaders));
@@ -65,7 +77,6 @@ function receivedOf({ method, url, headers }: Request): Received {
     authority: sameHost(headers.get('host'), protocol, host) ? undefined : host,
     scheme,
     upgrade: false,
-    tunnel: false,
   };
 }
 

@@ -1,10 +1,9 @@
-import { type Connection, type Mesh, MeshError } from '@inmesh/core';
+import { type InboundCall, isGrpc, MeshError, type Mesh, normalizeTarget, readCall, type Received } from '@inmesh/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type Http2ServerRequest, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { addressOf, bad, clientAddress, InboundCall, isGrpc, type Received, unwelcome } from './inbound-call.ts';
 import type { Links } from './links.ts';
 import { RequestOutlet } from './request-outlet.ts';
 import { type Outlet, Serving } from './serving.ts';
@@ -45,16 +44,13 @@ export class Gate {
     if (session === undefined) return true;
     const raw = (rest[1] as string[] | undefined) ?? linesOf(headers);
     const socket = session.socket as TLSSocket;
-    const connect = headers[':method'] === 'CONNECT';
     const received: Received = {
       method: headers[':method'] ?? '',
       target: headers[':path'] ?? '',
       rawHeaders: raw,
       authority: headers[':authority'],
       scheme: socket.encrypted ? 'https' : 'http',
-      upgrade: connect,
-      // Extended CONNECT (RFC 8441: a WebSocket in a stream) has a path, as any request.
-      tunnel: connect && headers[':protocol'] === undefined,
+      upgrade: headers[':method'] === 'CONNECT',
     };
     this.#links.of(socket).session ??= session;
     this.#serve(received, socket, new StreamOutlet(stream, { headers, rawHeaders: raw }, pass));
@@ -80,7 +76,7 @@ export class Gate {
     let call: InboundCall;
     try {
       if (retired) throw new MeshError('PERMISSION_DENIED', 'the certificate of this connection is not believed any more: connect again');
-      call = admit(received, connection, mesh, outlet);
+      call = readCall(received, connection, mesh.model, (ops) => outlet.edit(ops));
     } catch (error) {
       if (!MeshError.is(error)) throw error;
       return serving.reject(error, isGrpc(received.method, received.rawHeaders));
@@ -89,33 +85,14 @@ export class Gate {
   }
 }
 
-/** A request as a call, with what nobody outside may say taken away. Throws a refusal where it can be read in two ways. */
-export function admit(received: Received, connection: Connection, mesh: Mesh, outlet: Pick<Outlet, 'edit'>): InboundCall {
-  const unwanted = unwelcome(received.rawHeaders);
-  const address = addressOf(received, mesh.settings.pathNormalization);
-  if (unwanted.length > 0) outlet.edit(unwanted.map((name) => ({ op: 'remove', name })));
-  // As a proxy does (RFC 9112 §3.2.2): clients write the proxy's own name there, and a program must not read another than rules did.
-  if (received.tunnel) outlet.edit([{ op: 'set', name: 'host', value: address.authority }]);
-  const { trustedHops } = mesh.model.inbound;
-  return new InboundCall(received, address, {
-    connection,
-    clientAddress: clientAddress(received.rawHeaders, trustedHops, connection.remoteAddress),
-    claims: undefined,
-    policy: '',
-  });
-}
-
 function receivedOf(request: IncomingMessage, upgrade: boolean): Received {
-  const tunnel = request.method === 'CONNECT';
-  const target = request.url ?? '';
   return {
     method: request.method ?? '',
-    target: tunnel ? '' : target,
+    target: request.url ?? '',
     rawHeaders: request.rawHeaders,
-    authority: tunnel ? target : undefined,
+    authority: undefined,
     scheme: (request.socket as TLSSocket).encrypted ? 'https' : 'http',
     upgrade,
-    tunnel,
   };
 }
 
@@ -123,12 +100,7 @@ function linesOf(headers: IncomingHttpHeaders): string[] {
   return Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().flatMap((one) => [name, one]));
 }
 
-/** Refuses a path that routers have read already and would read otherwise once it is normalized. */
-export function unrouted(target: string, mesh: Mesh): void {
-  const path = target.split(/[?#]/, 1)[0]!;
-  const { target: normalized } = addressOf(
-    { method: 'GET', target, rawHeaders: [], authority: 'x', scheme: 'http', upgrade: false, tunnel: false },
-    mesh.settings.pathNormalization,
-  );
-  if (normalized.path !== path) throw bad('the path was read by a router before it was normalized: use mesh.attach(server)');
+/** Is a path that a router has read already the one that rules see? */
+export function isNormal(target: string, { settings }: Mesh): boolean {
+  return normalizeTarget(target, settings.pathNormalization)?.path === target.split(/[?#]/, 1)[0];
 }

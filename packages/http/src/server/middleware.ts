@@ -1,6 +1,5 @@
-import { MeshError } from '@inmesh/core';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { Gate, unrouted } from './gate.ts';
+import { Gate, isNormal } from './gate.ts';
 import { Links } from './links.ts';
 import type { InboundWiring } from './wiring.ts';
 
@@ -45,12 +44,7 @@ export function createJudge(wiring: InboundWiring, warn: (message: string) => vo
     // Not through `next`: an error handler of the program's may answer as if all were well.
     if (mesh.asksForPeer(request.socket.localPort ?? 0)) return refuse(response, 403, 'RBAC: access denied');
     if (routed === undefined) return gate.request(request, response, next);
-    try {
-      unrouted(routed, mesh);
-    } catch (error) {
-      if (!MeshError.is(error)) throw error;
-      return refuse(response, error.status, error.message);
-    }
+    if (!isNormal(routed, mesh)) return refuse(response, 400, UNROUTED);
     const { url } = request;
     request.url = routed;
     gate.request(
@@ -66,6 +60,8 @@ export function createJudge(wiring: InboundWiring, warn: (message: string) => vo
     );
   };
 }
+
+const UNROUTED = 'Bad Request: a router has read the path before it was normalized; mesh.attach(server) comes before all routers';
 
 function refuse(response: ServerResponse, status: number, body: string): void {
   response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) });

@@ -1,6 +1,7 @@
 import {
   type Cancellable,
   type Exchange,
+  type InboundCall,
   type Life,
   type LocalAnswer,
   type Mesh,
@@ -11,7 +12,6 @@ import {
   type Transport,
 } from '@inmesh/core';
 import type { HeaderOp } from '@inmesh/policy';
-import type { InboundCall } from './inbound-call.ts';
 import type { Passenger } from './link.ts';
 
 /** The two ends of an inbound call: the request, to be handed to the program, and the answer of the mesh where it is not. */

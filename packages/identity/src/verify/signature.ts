@@ -79,16 +79,21 @@ export function readKey(spki: Uint8Array): KeyObject | string {
   } catch {
     return 'its key cannot be read';
   }
+  return weakness(key) ?? key;
+}
+
+/** Why a public key is not believed in, whoever holds it; undefined if it is. */
+export function weakness(key: KeyObject): string | undefined {
   const { modulusLength = 0, publicExponent = 0n, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'rsa':
       if (modulusLength < FEWEST_RSA_BITS) return `its RSA key has ${modulusLength} bits, fewer than ${FEWEST_RSA_BITS}`;
       if (modulusLength > MOST_RSA_BITS) return `its RSA key has ${modulusLength} bits, more than ${MOST_RSA_BITS}`;
-      return publicExponent < 3n || publicExponent % 2n === 0n ? `its RSA key has the exponent ${publicExponent}` : key;
+      return publicExponent < 3n || publicExponent % 2n === 0n ? `its RSA key has the exponent ${publicExponent}` : undefined;
     case 'ec':
-      return CURVES.has(namedCurve) ? key : `its key is on the curve ${namedCurve}, not on P-256, P-384 or P-521`;
+      return CURVES.has(namedCurve) ? undefined : `its key is on the curve ${namedCurve}, not on P-256, P-384 or P-521`;
     case 'ed25519':
-      return key;
+      return undefined;
     default:
       return `its key is of the kind ${String(key.asymmetricKeyType)}, not RSA, EC or Ed25519`;
   }

@@ -1,20 +1,22 @@
-import { type Call, MeshError, normalizeTarget, type PathNormalization, type Peer, type Target } from '@inmesh/core';
-import { isIP } from 'node:net';
+import type { HeaderOp, Model } from '@inmesh/policy';
+import type { Call } from '../call.ts';
+import { MeshError } from '../errors.ts';
+import { addressBytes } from '../match/cidr.ts';
+import type { Connection, Peer } from '../peer.ts';
+import { normalizeTarget, type PathNormalization, type Target } from './normalize.ts';
 
 /** A request as it came: pseudo headers of HTTP/2 in their own fields, header lines as `[name, value, name, value, …]`. */
 export interface Received {
   readonly method: string;
-  /** Request target: a path, a whole URL, or `*`; '' of a tunnel. */
+  /** Request target: a path, a whole URL, `*`, or for CONNECT an authority (of HTTP/2 ''). */
   readonly target: string;
   /** May hold pseudo headers, too: nobody asks for those by name. */
-  readonly rawHeaders: readonly string[];
-  /** `:authority` of HTTP/2; of a tunnel whom it leads to. */
+  readonly rawHeaders: string[];
+  /** `:authority` of HTTP/2. */
   readonly authority: string | undefined;
   readonly scheme: 'http' | 'https';
   /** Takes the connection, or the stream, over. */
   readonly upgrade: boolean;
-  /** CONNECT: there is no path. */
-  readonly tunnel: boolean;
 }
 
 /** An inbound request as the mesh sees it, read from the header lines themselves: what Node makes of them hides repetitions. */
@@ -69,6 +71,8 @@ export class InboundCall implements Call {
   }
 }
 
+const isName = (written: string, lower: string): boolean => written.length === lower.length && written.toLowerCase() === lower;
+
 /** All lines of a name, joined. */
 function headerOf(raw: readonly string[], name: string): string | undefined {
   let found: string | undefined;
@@ -78,14 +82,51 @@ function headerOf(raw: readonly string[], name: string): string | undefined {
   return found;
 }
 
-const isName = (written: string, lower: string): boolean => written.length === lower.length && written.toLowerCase() === lower;
-
 /** Not gRPC-Web: to that a refusal is plain HTTP, as in Envoy. */
 const GRPC = /^application\/grpc(?:[+;]|$)/i;
 
 /** Every call of gRPC is a POST. */
 export function isGrpc(method: string, rawHeaders: readonly string[]): boolean {
   return method === 'POST' && GRPC.test(headerOf(rawHeaders, 'content-type') ?? '');
+}
+
+/** Changes header lines in place. */
+export function editLines(rawHeaders: string[], ops: readonly HeaderOp[]): void {
+  for (const op of ops) {
+    if (op.op !== 'add') removeLines(rawHeaders, op.name);
+    if (op.op !== 'remove') rawHeaders.push(op.name, op.value);
+  }
+}
+
+function removeLines(rawHeaders: string[], name: string): void {
+  let kept = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (isName(rawHeaders[at]!, name)) continue;
+    rawHeaders[kept] = rawHeaders[at]!;
+    rawHeaders[kept + 1] = rawHeaders[at + 1]!;
+    kept += 2;
+  }
+  rawHeaders.length = kept;
+}
+
+/**
+ * A request as rules shall see it, less the headers that nobody outside may set. `edit` takes those from wherever the program
+ * behind us may read them, the lines among them: it must see what rules saw. Throws a refusal where it can be read in two ways.
+ */
+export function readCall(
+  received: Received,
+  connection: Connection,
+  { settings, inbound: { trustedHops } }: Model,
+  edit: (ops: readonly HeaderOp[]) => void = (ops) => editLines(received.rawHeaders, ops),
+): InboundCall {
+  const { rawHeaders } = received;
+  const unwanted = unwelcome(rawHeaders);
+  const address = addressOf(received, settings.pathNormalization);
+  if (unwanted.length > 0) edit(unwanted.map((name) => ({ op: 'remove', name })));
+  // As a proxy does (RFC 9112 §3.2.2): clients write the proxy's own name there, and a program must not read another than rules did.
+  if (isTunnel(received)) edit([{ op: 'set', name: 'host', value: address.authority }]);
+  const client = clientAddress(rawHeaders, trustedHops, connection.remoteAddress);
+  return new InboundCall(received, address, { connection, clientAddress: client, claims: undefined, policy: '' });
 }
 
 /** What must stand once: of two, we and those behind us might each read another (request smuggling, Envoy's header checks). */
@@ -100,9 +141,9 @@ function isOurs(name: string): boolean {
 
 /**
  * Refuses what can be read in two ways. Returns the names (lower-case) that nobody outside may set, or that a careless
- * program takes for others (`x_user` for `x-user`, as nginx does): they are to be taken away.
+ * program takes for others (`x_user` for `x-user`, as nginx does).
  */
-export function unwelcome(rawHeaders: readonly string[]): readonly string[] {
+function unwelcome(rawHeaders: readonly string[]): readonly string[] {
   let seen: string[] | undefined;
   let found: string[] | undefined;
   for (let at = 0; at < rawHeaders.length; at += 2) {
@@ -122,28 +163,30 @@ const NONE: readonly string[] = [];
 const AUTHORITY = /^(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 const ABSOLUTE = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)(.*)$/;
 
-export interface Address {
+interface Address {
   readonly authority: string;
   readonly target: Target;
 }
 
-const NOWHERE: Target = { path: '', query: '' };
+/** Extended CONNECT (RFC 8441: a WebSocket in a stream of HTTP/2) has a path, as any request. */
+const isTunnel = ({ method, target }: Received): boolean => method === 'CONNECT' && !target.startsWith('/');
 
 /** Whom a request is for, and its path as rules and routers shall see it. Throws a refusal with status 400. */
-export function addressOf({ method, target, rawHeaders, authority, tunnel }: Received, mode: PathNormalization): Address {
-  if (tunnel) return { authority: checked(authority), target: NOWHERE };
+function addressOf(received: Received, mode: PathNormalization): Address {
+  const { method, target, rawHeaders } = received;
+  if (isTunnel(received)) return { authority: checked(received.authority ?? target), target: { path: '', query: '' } };
   const host = headerOf(rawHeaders, 'host');
   const absolute = target.startsWith('/') ? null : ABSOLUTE.exec(target);
-  const named = authority ?? absolute?.[2];
+  const named = received.authority ?? absolute?.[2];
   // RFC 9112 §3.2.2: the target's authority holds. A Host that says otherwise is for somebody else's eyes.
   if (named !== undefined && host !== undefined && named.toLowerCase() !== host.toLowerCase())
     throw bad(`the request is for ${named}, its Host is ${host}`);
-  const whom = checked(named ?? host);
-  if (target === '*' && method === 'OPTIONS') return { authority: whom, target: { path: '*', query: '' } };
+  const authority = checked(named ?? host);
+  if (target === '*' && method === 'OPTIONS') return { authority, target: { path: '*', query: '' } };
   if (absolute === null && !target.startsWith('/')) throw bad('the request target is no path');
   const normalized = normalizeTarget(absolute === null ? target : rooted(absolute[3]!), mode);
   if (normalized === undefined) throw bad('the path holds a NUL');
-  return { authority: whom, target: normalized };
+  return { authority, target: normalized };
 }
 
 /** `http://shop?x` asks for the root (RFC 9112 §3.2.1), in every mode. */
@@ -156,15 +199,15 @@ function checked(authority: string | undefined): string {
 }
 
 /** Never retried, never for the program: nobody can say what was meant. */
-export function bad(why: string): MeshError {
+function bad(why: string): MeshError {
   return new MeshError('BAD_REQUEST', `bad request: ${why}`, {
     answer: { body: 'Bad Request', headers: [['connection', 'close']] },
   });
 }
 
 /** The client behind `hops` trusted proxies, each of which added its peer's address; the TCP peer where they did not, or wrote something else. */
-export function clientAddress(rawHeaders: readonly string[], hops: number, peer: string): string {
+function clientAddress(rawHeaders: readonly string[], hops: number, peer: string): string {
   if (hops === 0) return peer;
   const address = headerOf(rawHeaders, 'x-forwarded-for')?.split(',').at(-hops)?.trim() ?? '';
-  return isIP(address) === 0 ? peer : address;
+  return addressBytes(address) === undefined ? peer : address;
 }
