@@ -1,8 +1,11 @@
 import { createDevCa, devCertificates } from '@inmesh/identity/dev';
 import type { Listening } from 'inmesh';
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { meshOf, type TestMesh } from '../support/mesh.ts';
+import { get, listening, talk } from '../support/raw.ts';
 
 const left: AsyncDisposable[] = [];
 afterEach(async () => {
@@ -119,4 +122,117 @@ describe('without a lost call, and without a retry of the caller', () => {
     expect(performance.now() - began).toBeLessThan(1500);
     expect(await cut).toBe('cut');
   });
+
+  it('of an upgrade no less', async () => {
+    const server = await meshOf('', { identity: false });
+    left.push(server);
+    const backend = await server.listen(() => {}, { port: 0, host: '127.0.0.1' });
+    backend.server.on('upgrade', (_, socket) =>
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'),
+    );
+    const heard = talk(backend.port, get('/', ['Upgrade: x', 'Connection: upgrade']), 5000);
+    await sleep(100);
+    const began = performance.now();
+    await backend.close({ graceMs: 200 });
+    expect(await heard).toMatch(/^HTTP\/1.1 101/);
+    expect(performance.now() - began).toBeLessThan(1500);
+  });
+
+  it('not even what said nothing', async () => {
+    const server = await meshOf('', { identity: devCertificates(createDevCa(), { namespace: 'default', serviceAccount: 'a' }) });
+    left.push(server);
+    const backend = await server.listen(() => {}, { port: 0, host: '127.0.0.1' });
+    const silent = talk(backend.port, '', 10_000);
+    await sleep(50);
+    await backend.close();
+    expect(await silent).toBe('');
+  });
 });
+
+describe('while it leaves', () => {
+  it('a server still takes what comes, says that it was the last, and the process is not ready', async () => {
+    const server = await meshOf('', { identity: false, admin: 0 });
+    left.push(server);
+    const { port, close } = await server.listen((request, response) => {
+      if (request.url === '/begun') response.write('begun ');
+      void sleep(100).then(() => response.end('ok'));
+    }, { port: 0, host: '127.0.0.1' }); // prettier-ignore
+    const ready = async () => (await fetch(`${server.adminUrl}/ready`)).status;
+    expect(await ready()).toBe(200);
+    // Three connections: idle, in the middle of an answer that has begun, and of one that has not.
+    const idle = open(port);
+    await idle.ask('/');
+    const [begun, waiting] = [open(port), open(port)];
+    const answers = [begun.ask('/begun'), waiting.ask('/')];
+    await sleep(30);
+    const closed = close({ delayMs: 300 });
+    expect(await ready()).toBe(503);
+    expect(await answers[0]).toMatch(/keep-alive/i);
+    expect(await answers[1]).toMatch(/connection: close/i);
+    expect(await begun.ask('/')).toMatch(/200 OK.*connection: close/is);
+    expect(await idle.ask('/')).toMatch(/200 OK.*connection: close/is);
+    await closed;
+    await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
+  });
+
+  it('a server of HTTP/2 takes streams until its delay is over, and finishes those it has taken', async () => {
+    const mesh = await meshOf('', { identity: false });
+    left.push(mesh);
+    const server = createHttp2Server((_, response) => void sleep(100).then(() => response.end('ok')));
+    const { drain } = mesh.attach(server);
+    const port = await listening(server);
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    const ask = () =>
+      new Promise<number>((resolve) => {
+        const stream = session.request({ ':path': '/' });
+        stream.on('response', (headers) => resolve(headers[':status']!));
+        stream.on('error', () => resolve(0));
+        stream.resume();
+      });
+    const before = ask();
+    const goaway = new Promise((resolve) => session.once('goaway', resolve));
+    const closed = drain({ delayMs: 200 });
+    await sleep(150);
+    const during = ask();
+    await goaway;
+    expect(await Promise.all([before, during])).toEqual([200, 200]);
+    await closed;
+    expect(session.closed).toBe(true);
+  });
+
+  it('a mesh that is closed lets the servers it opened finish first, calls to others included', async () => {
+    const upstream = await meshOf('', { identity: false });
+    const backend = await upstream.listen((_, response) => response.end('from the backend'), { port: 0, host: '127.0.0.1' });
+    const front = await meshOf('', { identity: false });
+    left.push(upstream);
+    const { port } = await front.listen((_, response) => {
+      void sleep(150)
+        .then(() => front.fetch(`http://127.0.0.1:${backend.port}/`))
+        .then((answer) => answer.text())
+        .then((text) => response.end(text));
+    }, { port: 0, host: '127.0.0.1' }); // prettier-ignore
+    const answer = fetch(`http://127.0.0.1:${port}/`).then((response) => response.text());
+    await sleep(50);
+    await front.close();
+    expect(await answer).toBe('from the backend');
+  });
+});
+
+/** A connection that is kept, and its answers. */
+function open(port: number) {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  const ask = (path: string) =>
+    new Promise<string>((resolve) => {
+      let heard = '';
+      const more = (chunk: Buffer): void => {
+        heard += chunk.toString();
+        if (!/ok(?:\r\n0\r\n\r\n)?$/.test(heard)) return;
+        socket.off('data', more);
+        resolve(heard);
+      };
+      socket.on('data', more);
+      socket.write(get(path));
+    });
+  return { ask };
+}

@@ -21,7 +21,7 @@ import { istioMetrics } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { detectWorkload } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
-import { createServers, type Servers } from './servers.ts';
+import { ServerRoom, type Servers } from './servers.ts';
 
 export interface CreateMeshOptions {
   /** Where the policy comes from: a file or folder, an http(s) URL, or a source of your own. Default: INMESH_POLICY. */
@@ -174,6 +174,7 @@ interface Parts {
 
 async function assemble(engine: Engine, { options, source, trouble, metrics, watch, keyring, document }: Parts): Promise<Mesh> {
   const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes, credentials: keyring });
+  const room = new ServerRoom({ mesh: engine, credentials: keyring });
   let installed: Installed | undefined;
   const status = (): MeshStatus => ({
     ...engine.status(),
@@ -189,7 +190,7 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     address === undefined
       ? undefined
       : await import('@inmesh/admin').then(({ startAdmin }) =>
-          startAdmin({ ...address, metrics, status, snapshot: () => engine.model, explain, ready: () => true }),
+          startAdmin({ ...address, metrics, status, snapshot: () => engine.model, explain, ready: () => room.ready }),
         );
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
@@ -197,14 +198,17 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     keyring?.close();
     installed?.uninstall();
     installed = undefined;
-    await engine.close(graceMs);
+    // Before the engine: what its servers have under way may still want to call others.
+    const began = systemClock.now();
+    await room.close(graceMs);
+    await engine.close(Math.max(0, graceMs - (systemClock.now() - began)));
     // Whoever took longer than the grace is ended.
     await Promise.all([dispatcher.destroy(), admin?.close()]);
     // The last decisions are on their way to disk.
     await Promise.allSettled((options.audit ?? []).map(async (sink) => sink.close?.()));
   };
   return {
-    ...createServers({ mesh: engine, credentials: keyring }),
+    ...room.servers,
     fetch: createFetch(dispatcher),
     request: createRequest(dispatcher),
     dispatcher,

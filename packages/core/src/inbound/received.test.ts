@@ -26,7 +26,13 @@ describe('a request is read', () => {
   it('from a whole URL, a star, or an authority alone', () => {
     expect(read(received('http://orders:81/x', [['host', 'ORDERS:81']]))).toMatchObject({ authority: 'orders:81', path: '/x', port: 81 });
     expect(read(received('*', [['host', 'orders']], { method: 'OPTIONS' }))).toMatchObject({ path: '*' });
+    expect(read(received('http://orders?x=/y', [['host', 'orders']]))).toMatchObject({ path: '/', query: 'x=/y' });
     expect(read(received('db:5432', [], { method: 'CONNECT' }))).toMatchObject({ authority: 'db:5432', path: '' });
+    expect(read(received('', [], { method: 'CONNECT', authority: 'db:5432' }))).toMatchObject({ authority: 'db:5432', path: '' });
+    expect(read(received('/a/../chat', [], { method: 'CONNECT', authority: 'orders' }))).toMatchObject({
+      authority: 'orders',
+      path: '/chat',
+    });
     expect(read(received('/', [], { authority: '[::1]:8443', scheme: 'https' }))).toMatchObject({ host: '::1', port: 8443 });
   });
 
@@ -44,6 +50,23 @@ describe('a request is read', () => {
     // In place: the program reads the same lines.
     expect(given.rawHeaders).toEqual(['host', 'orders', 'x-user', 'ann', 'x-inmesh-deadline', '100']);
     expect([call.header('x-user'), call.header('x_user'), call.headerValues('x-envoy-original-path')]).toEqual(['ann', undefined, []]);
+  });
+
+  it('with the host of a tunnel, whatever proxy its Host names', () => {
+    const given = received('db:5432', [['Host', 'proxy:3128'], ['a', 'b']], { method: 'CONNECT' }); // prettier-ignore
+    expect(read(given).header('host')).toBe('db:5432');
+    expect(given.rawHeaders).toEqual(['a', 'b', 'host', 'db:5432']);
+  });
+
+  it('as gRPC only where it is', () => {
+    const of = (type: string, method = 'POST') => read(received('/', [['host', 'orders'], ['Content-Type', type]], { method })).protocol; // prettier-ignore
+    expect(['application/grpc', 'application/grpc+proto', 'application/GRPC; x=y', 'application/grpc-web', 'text/plain'].map((type) => of(type))).toEqual(['grpc', 'grpc', 'grpc', 'http', 'http']); // prettier-ignore
+    expect(of('application/grpc', 'GET')).toBe('http');
+  });
+
+  it('as of the TCP peer where a trusted proxy wrote no address', () => {
+    for (const line of ['unknown', '203.0.113.1, ', '10.0.0.1:80'])
+      expect(read(received('/', [['host', 'orders'], ['x-forwarded-for', line]]), 1).peer.clientAddress).toBe('10.0.0.9'); // prettier-ignore
   });
 
   it('with every line of a header, and as of the client behind proxies that are trusted', () => {
@@ -71,6 +94,10 @@ it.each<[string, Received]>([
   ['a user in the host', received('/', [['host', 'a.com@evil']])],
   ['a path in the host', received('/', [['host', 'a/b']])],
   ['a target that is no path', received('x')],
+  ['no target', received('')],
+  ['a star of anything but OPTIONS', received('*')],
+  ['a tunnel to nowhere', received('', [['host', 'a']], { method: 'CONNECT' })],
+  ['a tunnel with a user', received('a@b:1', [], { method: 'CONNECT' })],
   ['an escaped NUL', received('/admin%00')],
 ])('refuses %s', (_, given) => {
   expect(() => read(given)).toThrow(MeshError);

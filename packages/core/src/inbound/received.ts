@@ -1,18 +1,21 @@
-import type { Model } from '@inmesh/policy';
+import type { HeaderOp, Model } from '@inmesh/policy';
 import type { Call } from '../call.ts';
 import { MeshError } from '../errors.ts';
+import { addressBytes } from '../match/cidr.ts';
 import type { Connection, Peer } from '../peer.ts';
 import { normalizeTarget, type PathNormalization, type Target } from './normalize.ts';
 
 /** A request as it came: pseudo headers of HTTP/2 in their own fields, header lines as `[name, value, name, value, …]`. */
 export interface Received {
   readonly method: string;
-  /** Request target: a path, a whole URL, `*`, or for CONNECT an authority. */
+  /** Request target: a path, a whole URL, `*`, or for CONNECT an authority (of HTTP/2 ''). */
   readonly target: string;
+  /** May hold pseudo headers, too: nobody asks for those by name. */
   readonly rawHeaders: string[];
   /** `:authority` of HTTP/2. */
   readonly authority: string | undefined;
   readonly scheme: 'http' | 'https';
+  /** Takes the connection, or the stream, over. */
   readonly upgrade: boolean;
 }
 
@@ -21,8 +24,6 @@ export class InboundCall implements Call {
   readonly protocol: Call['protocol'];
   readonly scheme: string;
   readonly authority: string;
-  readonly host: string;
-  readonly port: number;
   readonly method: string;
   readonly path: string;
   readonly query: string;
@@ -30,19 +31,28 @@ export class InboundCall implements Call {
   readonly peer: Peer;
   readonly #raw: readonly string[];
 
-  constructor(received: Received, authority: string, { path, query }: Target, peer: Peer) {
-    const colon = authority.lastIndexOf(':');
-    const port = colon > authority.lastIndexOf(']') ? authority.slice(colon + 1) : '';
-    this.scheme = received.scheme;
+  constructor({ scheme, method, rawHeaders, upgrade }: Received, { authority, target }: Address, peer: Peer) {
+    this.scheme = scheme;
     this.authority = authority;
-    this.host = (port === '' ? authority : authority.slice(0, colon)).replace(/^\[|\]$/g, '').toLowerCase();
-    this.port = port === '' ? (received.scheme === 'https' ? 443 : 80) : Number(port);
-    this.method = received.method;
-    this.path = path;
-    this.query = query;
+    this.method = method;
+    this.path = target.path;
+    this.query = target.query;
     this.peer = peer;
-    this.#raw = received.rawHeaders;
-    this.protocol = received.upgrade ? 'websocket' : (this.header('content-type') ?? '').startsWith('application/grpc') ? 'grpc' : 'http';
+    this.#raw = rawHeaders;
+    this.protocol = upgrade ? 'websocket' : isGrpc(method, rawHeaders) ? 'grpc' : 'http';
+  }
+
+  // Few rules ask for these two.
+  get host(): string {
+    return /^(?:\[[^\]]*\]|[^:]*)/
+      .exec(this.authority)![0]
+      .replace(/^\[|\]$/g, '')
+      .toLowerCase();
+  }
+
+  get port(): number {
+    const port = /:(\d+)$/.exec(this.authority)?.[1];
+    return port === undefined ? (this.scheme === 'https' ? 443 : 80) : Number(port);
   }
 
   get sourceIp(): string {
@@ -50,39 +60,73 @@ export class InboundCall implements Call {
   }
 
   header(name: string): string | undefined {
-    let found: string | undefined;
-    const raw = this.#raw;
-    for (let at = 0; at < raw.length; at += 2) {
-      if (isName(raw[at]!, name)) found = found === undefined ? raw[at + 1]! : `${found},${raw[at + 1]!}`;
-    }
-    return found;
+    return headerOf(this.#raw, name);
   }
 
   headerValues(name: string): readonly string[] {
-    return linesOf(this.#raw, name);
+    const values: string[] = [];
+    const raw = this.#raw;
+    for (let at = 0; at < raw.length; at += 2) if (isName(raw[at]!, name)) values.push(raw[at + 1]!);
+    return values;
   }
 }
 
 const isName = (written: string, lower: string): boolean => written.length === lower.length && written.toLowerCase() === lower;
 
-/** A request as rules shall see it. Its header lines are cleaned in place. Throws a refusal where it can be read in two ways. */
-export function readCall(received: Received, connection: Connection, { settings, inbound: { trustedHops } }: Model): InboundCall {
-  sanitize(received);
-  const { authority, target } = addressOf(received, hostOf(received.rawHeaders), settings.pathNormalization);
-  const direct = connection.remoteAddress;
-  const client = trustedHops === 0 ? direct : clientAddress(linesOf(received.rawHeaders, 'x-forwarded-for'), trustedHops, direct);
-  return new InboundCall(received, authority, target, { connection, clientAddress: client, claims: undefined, policy: '' });
+/** All lines of a name, joined. */
+function headerOf(raw: readonly string[], name: string): string | undefined {
+  let found: string | undefined;
+  for (let at = 0; at < raw.length; at += 2) {
+    if (isName(raw[at]!, name)) found = found === undefined ? raw[at + 1]! : `${found},${raw[at + 1]!}`;
+  }
+  return found;
 }
 
-function hostOf(rawHeaders: readonly string[]): string | undefined {
-  for (let at = 0; at < rawHeaders.length; at += 2) if (isName(rawHeaders[at]!, 'host')) return rawHeaders[at + 1];
-  return undefined;
+/** Not gRPC-Web: to that a refusal is plain HTTP, as in Envoy. */
+const GRPC = /^application\/grpc(?:[+;]|$)/i;
+
+/** Every call of gRPC is a POST. */
+export function isGrpc(method: string, rawHeaders: readonly string[]): boolean {
+  return method === 'POST' && GRPC.test(headerOf(rawHeaders, 'content-type') ?? '');
 }
 
-function linesOf(raw: readonly string[], name: string): readonly string[] {
-  const values: string[] = [];
-  for (let at = 0; at < raw.length; at += 2) if (isName(raw[at]!, name)) values.push(raw[at + 1]!);
-  return values;
+/** Changes header lines in place. */
+export function editLines(rawHeaders: string[], ops: readonly HeaderOp[]): void {
+  for (const op of ops) {
+    if (op.op !== 'add') removeLines(rawHeaders, op.name);
+    if (op.op !== 'remove') rawHeaders.push(op.name, op.value);
+  }
+}
+
+function removeLines(rawHeaders: string[], name: string): void {
+  let kept = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (isName(rawHeaders[at]!, name)) continue;
+    rawHeaders[kept] = rawHeaders[at]!;
+    rawHeaders[kept + 1] = rawHeaders[at + 1]!;
+    kept += 2;
+  }
+  rawHeaders.length = kept;
+}
+
+/**
+ * A request as rules shall see it, less the headers that nobody outside may set. `edit` takes those from wherever the program
+ * behind us may read them, the lines among them: it must see what rules saw. Throws a refusal where it can be read in two ways.
+ */
+export function readCall(
+  received: Received,
+  connection: Connection,
+  { settings, inbound: { trustedHops } }: Model,
+  edit: (ops: readonly HeaderOp[]) => void = (ops) => editLines(received.rawHeaders, ops),
+): InboundCall {
+  const { rawHeaders } = received;
+  const unwanted = unwelcome(rawHeaders);
+  const address = addressOf(received, settings.pathNormalization);
+  if (unwanted.length > 0) edit(unwanted.map((name) => ({ op: 'remove', name })));
+  // As a proxy does (RFC 9112 §3.2.2): clients write the proxy's own name there, and a program must not read another than rules did.
+  if (isTunnel(received)) edit([{ op: 'set', name: 'host', value: address.authority }]);
+  const client = clientAddress(rawHeaders, trustedHops, connection.remoteAddress);
+  return new InboundCall(received, address, { connection, clientAddress: client, claims: undefined, policy: '' });
 }
 
 /** What must stand once: of two, we and those behind us might each read another (request smuggling, Envoy's header checks). */
@@ -90,33 +134,30 @@ const SINGLE: ReadonlySet<string> = new Set(['host', 'authorization', 'content-l
 
 /** What only the mesh itself may say. A client's word would be taken for its. */
 function isOurs(name: string): boolean {
+  if (!name.startsWith('x-')) return false;
   if (name.startsWith('x-envoy-') || name === 'x-forwarded-client-cert') return true;
   return name.startsWith('x-inmesh-') && name !== 'x-inmesh-deadline' && name !== 'x-inmesh-identity';
 }
 
 /**
- * Refuses what can be read in two ways, and takes away header lines that nobody outside may set, or that a careless program
- * takes for others (`x_user` for `x-user`, as nginx does). In place: the program behind us must see what rules saw.
+ * Refuses what can be read in two ways. Returns the names (lower-case) that nobody outside may set, or that a careless
+ * program takes for others (`x_user` for `x-user`, as nginx does).
  */
-function sanitize(received: Received): void {
-  const { rawHeaders } = received;
+function unwelcome(rawHeaders: readonly string[]): readonly string[] {
   let seen: string[] | undefined;
-  let kept = 0;
+  let found: string[] | undefined;
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at]!.toLowerCase();
-    if (isOurs(name) || name.includes('_')) continue;
-    if (SINGLE.has(name)) {
+    if (isOurs(name) || name.includes('_')) (found ??= []).push(name);
+    else if (SINGLE.has(name)) {
       if (seen?.includes(name) === true) throw bad(`header ${name} stands twice`);
       (seen ??= []).push(name);
     }
-    if (kept !== at) {
-      rawHeaders[kept] = rawHeaders[at]!;
-      rawHeaders[kept + 1] = rawHeaders[at + 1]!;
-    }
-    kept += 2;
   }
-  rawHeaders.length = kept;
+  return found ?? NONE;
 }
+
+const NONE: readonly string[] = [];
 
 /** A host name or an address, with a port or without; no user, no path. */
 const AUTHORITY = /^(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
@@ -127,22 +168,29 @@ interface Address {
   readonly target: Target;
 }
 
+/** Extended CONNECT (RFC 8441: a WebSocket in a stream of HTTP/2) has a path, as any request. */
+const isTunnel = ({ method, target }: Received): boolean => method === 'CONNECT' && !target.startsWith('/');
+
 /** Whom a request is for, and its path as rules and routers shall see it. Throws a refusal with status 400. */
-function addressOf(received: Received, host: string | undefined, mode: PathNormalization): Address {
-  const { method, target } = received;
-  if (method === 'CONNECT') return { authority: checked(target), target: { path: '', query: '' } };
-  const absolute = ABSOLUTE.exec(target);
+function addressOf(received: Received, mode: PathNormalization): Address {
+  const { method, target, rawHeaders } = received;
+  if (isTunnel(received)) return { authority: checked(received.authority ?? target), target: { path: '', query: '' } };
+  const host = headerOf(rawHeaders, 'host');
+  const absolute = target.startsWith('/') ? null : ABSOLUTE.exec(target);
   const named = received.authority ?? absolute?.[2];
   // RFC 9112 §3.2.2: the target's authority holds. A Host that says otherwise is for somebody else's eyes.
   if (named !== undefined && host !== undefined && named.toLowerCase() !== host.toLowerCase())
     throw bad(`the request is for ${named}, its Host is ${host}`);
   const authority = checked(named ?? host);
-  if (target === '*') return { authority, target: { path: '*', query: '' } };
-  if (absolute === null && !target.startsWith('/') && target !== '') throw bad('the request target is no path');
-  const normalized = normalizeTarget(absolute === null ? target : absolute[3]!, mode);
+  if (target === '*' && method === 'OPTIONS') return { authority, target: { path: '*', query: '' } };
+  if (absolute === null && !target.startsWith('/')) throw bad('the request target is no path');
+  const normalized = normalizeTarget(absolute === null ? target : rooted(absolute[3]!), mode);
   if (normalized === undefined) throw bad('the path holds a NUL');
   return { authority, target: normalized };
 }
+
+/** `http://shop?x` asks for the root (RFC 9112 §3.2.1), in every mode. */
+const rooted = (rest: string): string => (rest.startsWith('/') ? rest : `/${rest}`);
 
 function checked(authority: string | undefined): string {
   if (authority === undefined || authority === '') throw bad('the request has no Host');
@@ -157,8 +205,9 @@ function bad(why: string): MeshError {
   });
 }
 
-/** The client behind `hops` trusted proxies, each of which added its peer's address; the TCP peer where they did not. */
-function clientAddress(forwardedFor: readonly string[], hops: number, peer: string): string {
-  const addresses = forwardedFor.join(',').split(',').map((address) => address.trim()).filter((address) => address !== ''); // prettier-ignore
-  return addresses.at(-hops) ?? peer;
+/** The client behind `hops` trusted proxies, each of which added its peer's address; the TCP peer where they did not, or wrote something else. */
+function clientAddress(rawHeaders: readonly string[], hops: number, peer: string): string {
+  if (hops === 0) return peer;
+  const address = headerOf(rawHeaders, 'x-forwarded-for')?.split(',').at(-hops)?.trim() ?? '';
+  return addressBytes(address) === undefined ? peer : address;
 }

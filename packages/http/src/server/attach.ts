@@ -1,32 +1,29 @@
-import { type InboundCall, type Mesh, MeshError, readCall, type Received } from '@inmesh/core';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Http2SecureServer, Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { MeshError } from '@inmesh/core';
+import { type IncomingMessage, Server as HttpServer, type ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
-import { Server as TlsServer } from 'node:tls';
-import type { Credentials } from '../credentials.ts';
-import { connectionOf } from './connection.ts';
-import { RequestOutlet, SocketOutlet, StreamOutlet } from './outlets.ts';
-import { Serving } from './serving.ts';
-import type { Meshed } from './told.ts';
+import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import { Doorkeeper } from './doorkeeper.ts';
+import { Drain, type DrainOptions } from './drain.ts';
+import { Gate } from './gate.ts';
+import { Links } from './links.ts';
+import type { AnyServer, Emit, InboundWiring } from './wiring.ts';
 
-/** Servers of Node that the mesh can stand in front of. */
-export type AnyServer = Server | Http2Server | Http2SecureServer;
-
-/** What the inbound side of one process shares. */
-export interface InboundWiring {
-  readonly mesh: Mesh;
-  readonly credentials: Credentials | undefined;
+/** A server with the mesh in front of it. */
+export interface Attached {
+  /** Lets the server leave without losing a call: see DrainOptions. Resolves when it is closed. */
+  readonly drain: (options?: DrainOptions) => Promise<void>;
+  /** Takes the mesh away: the server is unprotected from then on. */
+  readonly detach: () => void;
 }
 
-type Emit = (event: string, ...args: unknown[]) => boolean;
+const ATTACHED = Symbol('inmesh.attached');
 
-const GUARDED = Symbol('inmesh.guarded');
-
-/** Is the mesh in front of this server already? */
-export const isAttached = (server: object): boolean => GUARDED in server;
+interface Guarded {
+  [ATTACHED]?: { readonly attached: Attached; readonly wiring: InboundWiring };
+  emit: Emit;
+}
 
 /**
  * Puts the mesh in front of a server: every request, upgrade and CONNECT passes the policy before any listener of the
@@ -35,108 +32,83 @@ export const isAttached = (server: object): boolean => GUARDED in server;
  * It takes the place of `emit`, not of a listener: listeners that come later, first, or once are all behind it, which no
  * order of listeners could promise. Attaching twice is attaching once.
  */
-export function attach(server: AnyServer, wiring: InboundWiring): void {
-  if (isAttached(server)) return;
-  Object.defineProperty(server, GUARDED, { value: true });
-  const emit = server.emit.bind(server) as Emit;
-  const gate = new Gate(wiring, emit);
-  const door = server instanceof TlsServer ? undefined : new Doorkeeper(wiring, server, emit);
-  const guarded: Emit = (event, ...args) => {
+export function attach(server: AnyServer, wiring: InboundWiring): Attached {
+  const guarded = guardable(server);
+  const before = guarded[ATTACHED];
+  if (before !== undefined) {
+    if (before.wiring.mesh === wiring.mesh) return before.attached;
+    throw new MeshError('MISUSE', 'another mesh of this process is attached to this server: detach it first');
+  }
+  const emit = guarded.emit;
+  const forward: Emit = (event, ...args) => emit.call(server, event, ...args);
+  const links = new Links(wiring);
+  const gate = new Gate(wiring, links);
+  const door = server instanceof TlsServer ? undefined : new Doorkeeper(wiring, links, forward, !(server instanceof HttpServer));
+  const guard: Emit = (event, ...args) => {
     switch (event) {
       case 'request':
       case 'checkContinue':
       case 'checkExpectation':
-        return gate.request(event, args[0] as IncomingMessage, args[1] as ServerResponse);
+        if (isStreamed(args[0])) return !gate.judged(args[0]) || forward(event, ...args);
+        gate.request(args[0] as IncomingMessage, args[1] as ServerResponse, () => forward(event, ...args));
+        return true;
       case 'upgrade':
       case 'connect':
-        return gate.takeOver(event, args[0] as IncomingMessage, args[1] as Duplex, args.slice(2));
+        if (isStreamed(args[0])) return !gate.judged(args[0]) || forward(event, ...args);
+        gate.takeOver(args[0] as IncomingMessage, args[1] as Duplex, () => forward(event, ...args));
+        return true;
       case 'stream':
-        return gate.stream(args[0] as ServerHttp2Stream, args[1] as IncomingHttpHeaders, args.slice(2));
+        return gate.stream(args[0] as ServerHttp2Stream, args[1] as IncomingHttpHeaders, args.slice(2), () => forward(event, ...args));
+      case 'session':
+        guardSession(args[0] as Http2Session, gate);
+        links.session(args[0] as Http2Session);
+        return forward(event, ...args);
+      case 'secureConnection':
+        links.of(args[0] as TLSSocket);
+        return forward(event, ...args);
       case 'connection':
-        return door === undefined ? emit(event, ...args) : door.connection(args[0] as Socket);
+        return door === undefined ? forward(event, ...args) : door.connection(args[0] as Socket);
       default:
-        return emit(event, ...args);
+        return forward(event, ...args);
     }
   };
-  server.emit = guarded as typeof server.emit;
-}
-
-/** Where requests come in. */
-export class Gate {
-  readonly #wiring: InboundWiring;
-  readonly #emit: Emit;
-
-  constructor(wiring: InboundWiring, emit: Emit) {
-    this.#wiring = wiring;
-    this.#emit = emit;
-  }
-
-  request(event: string, request: IncomingMessage, response: ServerResponse): boolean {
-    // Of HTTP/2 the stream was judged, and this is what Node made of it.
-    if (request.httpVersionMajor === 2) {
-      const { stream } = request as unknown as { readonly stream: ServerHttp2Stream & Meshed };
-      (request as Meshed).mesh = stream.mesh!;
-      return this.#emit(event, request, response);
-    }
-    const outlet = new RequestOutlet(request, response, () => this.#emit(event, request, response));
-    this.#serve(receivedOf(request, false), request.socket, outlet);
-    return true;
-  }
-
-  takeOver(event: string, request: IncomingMessage, socket: Duplex, rest: unknown[]): boolean {
-    const outlet = new SocketOutlet(request, socket, () => this.#emit(event, request, socket, ...rest));
-    this.#serve(receivedOf(request, true), request.socket, outlet);
-    return true;
-  }
-
-  stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rest: unknown[]): boolean {
-    const outlet = new StreamOutlet(stream, headers, () => this.#emit('stream', stream, headers, ...rest));
-    const raw = (rest[1] as string[] | undefined) ?? [];
-    const { socket } = stream.session!;
-    const received: Received = {
-      method: String(headers[':method']),
-      target: headers[':path'] ?? '',
-      // Only the lines: pseudo headers have their own places.
-      rawHeaders: raw.flatMap((name, at) => (at % 2 === 0 && !name.startsWith(':') ? [name, raw[at + 1]!] : [])),
-      authority: headers[':authority'],
-      scheme: (socket as TLSSocket).encrypted ? 'https' : 'http',
-      upgrade: false,
-    };
-    this.#serve(received, stream.session!.socket as Socket, outlet, headers);
-    return true;
-  }
-
-  #serve(received: Received, socket: Socket, outlet: RequestOutlet | SocketOutlet | StreamOutlet, headers?: Record<string, unknown>): void {
-    const { mesh, credentials } = this.#wiring;
-    const connection = connectionOf(socket, credentials, mesh.clock.wall());
-    const routed = mesh.receive(connection.localPort);
-    const serving = new Serving(mesh, routed, outlet);
-    outlet.watch(serving);
-    let call: InboundCall;
-    try {
-      call = readCall(received, connection, mesh.model);
-    } catch (error) {
-      if (!MeshError.is(error)) throw error;
-      return serving.reject(error);
-    }
-    if (headers !== undefined) keepOnly(headers, received.rawHeaders);
-    serving.run(routed, call);
-  }
-}
-
-function receivedOf(request: IncomingMessage, upgrade: boolean): Received {
-  return {
-    method: request.method ?? '',
-    target: request.url ?? '',
-    rawHeaders: request.rawHeaders,
-    authority: undefined,
-    scheme: (request.socket as TLSSocket).encrypted ? 'https' : 'http',
-    upgrade,
+  guarded.emit = guard;
+  const drain = new Drain(server, links, wiring.mesh.clock, () => door?.cut());
+  const attached: Attached = {
+    drain: (options) => drain.drain(options),
+    detach: () => {
+      // Somebody who wrapped our emit would call it nevertheless.
+      if (guarded.emit !== guard) throw new MeshError('MISUSE', 'the emit of this server was replaced after the mesh was attached');
+      guarded.emit = emit;
+      delete guarded[ATTACHED];
+      links.close();
+    },
   };
+  guarded[ATTACHED] = { attached, wiring };
+  return attached;
 }
 
-/** The parsed headers of a stream, less those that were taken away. */
-function keepOnly(headers: Record<string, unknown>, rawHeaders: readonly string[]): void {
-  const kept = new Set(rawHeaders.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase()));
-  for (const name of Object.keys(headers)) if (!name.startsWith(':') && !kept.has(name)) delete headers[name];
+/** A program may listen to the session itself, beside the server: its streams are judged before that, too. */
+function guardSession(session: Http2Session, gate: Gate): void {
+  const emit = session.emit.bind(session) as Emit;
+  const guard: Emit = (event, ...args) =>
+    event === 'stream'
+      ? gate.stream(args[0] as ServerHttp2Stream, args[1] as IncomingHttpHeaders, args.slice(2), () => emit(event, ...args))
+      : emit(event, ...args);
+  session.emit = guard as Http2Session['emit'];
+}
+
+/** Of HTTP/2, as Node's compatibility layer shows it. */
+const isStreamed = (request: unknown): request is Http2ServerRequest => (request as IncomingMessage).httpVersionMajor === 2;
+
+function guardable(server: AnyServer): Guarded {
+  if (typeof (server as Partial<AnyServer> | undefined)?.emit !== 'function')
+    throw new MeshError(
+      'MISUSE',
+      'attach needs a server of node:http, node:https or node:http2: of an Express application pass what app.listen() returns',
+    );
+  // Such a parser takes requests for whole that the next one reads differently: no rule can be held against them.
+  if ((server as { insecureHTTPParser?: boolean }).insecureHTTPParser === true)
+    throw new MeshError('MISUSE', 'attach refuses a server with insecureHTTPParser: requests could be smuggled past the policy');
+  return server as unknown as Guarded;
 }

@@ -1,25 +1,17 @@
-import type { Closeable, Identity, Mesh } from '@inmesh/core';
+import type { Identity } from '@inmesh/core';
 import { constants } from 'node:crypto';
-import { Server as HttpServer } from 'node:http';
-import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
-import type { Credentials } from '../credentials.ts';
-import { chainOf } from '../mutual.ts';
-import { proven } from './connection.ts';
-
-type Emit = (event: string, ...args: unknown[]) => boolean;
+import type { Links } from './links.ts';
+import type { Emit, InboundWiring } from './wiring.ts';
 
 /** First byte of a TLS record that holds a handshake (RFC 8446 §5.1). */
 const HANDSHAKE = 0x16;
-/** Time until a connection has said its first byte, and until its handshake is done. */
-const PATIENCE_MS = 10_000;
-
-/** A connection whose caller proved who he is, with the proof: what was believed then may not be believed for ever. */
-interface Proven {
-  readonly socket: TLSSocket;
-  readonly chain: readonly Uint8Array[];
-}
+/** Time until a connection has said its first byte: as long as Node waits for headers. */
+const FIRST_BYTE_MS = 60_000;
+const HANDSHAKE_MS = 10_000;
+/** Connections that have not proven yet who they are. Beyond that the one that has taken longest goes: it is the least likely to be honest. */
+const MOST_PENDING = 4096;
 
 /**
  * Decides about each new connection of a plain server whether it is mutual TLS, by its first byte and the mode of the
@@ -27,53 +19,57 @@ interface Proven {
  * refused is closed without a word of HTTP, as Istio's proxies do.
  */
 export class Doorkeeper {
-  readonly #mesh: Mesh;
-  readonly #credentials: Credentials | undefined;
+  readonly #wiring: InboundWiring;
+  readonly #links: Links;
   readonly #emit: Emit;
-  readonly #http2: boolean;
-  readonly #proven = new Set<Proven>();
+  readonly #protocols: readonly string[];
+  /** Oldest first. */
+  readonly #pending = new Set<Socket>();
   #contextOf: { readonly identity: Identity; readonly context: SecureContext } | undefined = undefined;
-  #rotations: Closeable | undefined = undefined;
 
-  constructor(
-    { mesh, credentials }: { readonly mesh: Mesh; readonly credentials: Credentials | undefined },
-    server: EventEmitter,
-    emit: Emit,
-  ) {
-    this.#mesh = mesh;
-    this.#credentials = credentials;
+  constructor(wiring: InboundWiring, links: Links, emit: Emit, http2: boolean) {
+    this.#wiring = wiring;
+    this.#links = links;
     this.#emit = emit;
-    this.#http2 = !(server instanceof HttpServer);
-    server.once('close', () => this.#rotations?.close());
+    this.#protocols = http2 ? H2 : H1;
   }
 
   connection(socket: Socket): boolean {
-    const mode = this.#mesh.mtls(socket.localPort ?? 0);
-    if (mode === 'DISABLE' || socket instanceof TLSSocket) return this.#emit('connection', socket);
-    const identity = this.#credentials?.identity();
-    if (identity === undefined) {
-      if (mode === 'STRICT') socket.destroy();
-      else this.#emit('connection', socket);
-      return true;
-    }
-    const timer = this.#mesh.clock.after(PATIENCE_MS, () => socket.destroy());
-    const gone = (): void => {
-      timer.cancel();
-      socket.destroy();
-    };
-    const ways = ['error', 'close', 'end'];
-    for (const way of ways) socket.once(way, gone);
-    socket.once('readable', () => {
-      timer.cancel();
-      for (const way of ways) socket.off(way, gone);
-      const first = socket.read(1) as Buffer | null;
-      if (first === null) return void socket.destroy();
-      socket.unshift(first);
-      if (first[0] === HANDSHAKE) this.#secure(socket, identity, mode === 'STRICT');
-      else if (mode === 'STRICT') socket.destroy();
-      else this.#emit('connection', socket);
-    });
+    const { mesh, credentials } = this.#wiring;
+    const mode = mesh.mtls(socket.localPort ?? 0);
+    if (mode === 'DISABLE' || socket instanceof TLSSocket) return this.#admit(socket);
+    const identity = credentials?.identity();
+    if (identity !== undefined) this.#listen(socket, identity, mode === 'STRICT');
+    else if (mode === 'STRICT') socket.destroy();
+    else return this.#admit(socket);
     return true;
+  }
+
+  /** Whoever has not come in yet is sent away. */
+  cut(): void {
+    for (const socket of this.#pending) socket.destroy();
+  }
+
+  #admit(socket: Socket): boolean {
+    this.#links.of(socket);
+    return this.#emit('connection', socket);
+  }
+
+  #listen(socket: Socket, identity: Identity, strict: boolean): void {
+    this.#await(socket);
+    const decided = this.#within(FIRST_BYTE_MS, socket, []);
+    const look = (): void => {
+      const first = socket.read(1) as Buffer | null;
+      if (first === null) return;
+      socket.off('readable', look);
+      decided();
+      socket.unshift(first);
+      if (first[0] === HANDSHAKE) return this.#secure(socket, identity, strict);
+      this.#pending.delete(socket);
+      if (strict) socket.destroy();
+      else this.#admit(socket);
+    };
+    socket.on('readable', look);
   }
 
   #secure(socket: Socket, identity: Identity, strict: boolean): void {
@@ -83,53 +79,45 @@ export class Doorkeeper {
       requestCert: true,
       // The verdict is ours: whose bundle counts depends on who it claims to be.
       rejectUnauthorized: false,
-      ALPNCallback: ({ protocols }) => (this.#http2 ? H2 : H1).find((one) => protocols.includes(one)),
+      ALPNCallback: ({ protocols }) => this.#protocols.find((one) => protocols.includes(one)),
     });
-    const timer = this.#mesh.clock.after(PATIENCE_MS, () => secured.destroy());
-    const failed = (): void => {
-      timer.cancel();
-      secured.destroy();
-    };
-    // A caller who leaves half-way only ends (http servers keep half-open sockets), and failures of a handshake have an event of their own.
-    const ways = ['error', 'close', 'end', '_tlsError'];
-    for (const way of ways) secured.once(way, failed);
+    // Failures of a handshake have an event of their own.
+    const decided = this.#within(HANDSHAKE_MS, secured, ['_tlsError']);
     secured.once('secure', () => {
-      timer.cancel();
-      for (const way of ways) secured.off(way, failed);
+      decided();
+      this.#pending.delete(socket);
       secured.disableRenegotiation();
-      const chain = chainOf(secured.getPeerCertificate(true));
-      if (chain.length === 0) {
-        // TLS of somebody without a certificate: private, but nobody.
-        if (strict) return void secured.destroy();
-        proven(secured, undefined);
-      } else {
-        const verified = this.#credentials!.verifier.verify(chain, identity, 'client', this.#mesh.clock.wall());
-        if (!verified.ok || !this.#trusts(verified.principal.trustDomain)) return void secured.destroy();
-        proven(secured, verified.principal);
-        this.#remember({ socket: secured, chain });
-      }
+      const link = this.#links.prove(secured, identity);
+      if (link === undefined || (strict && link.connection.principal === undefined)) return void secured.destroy();
       this.#emit('connection', secured);
     });
   }
 
-  /** Istio's server takes callers of the mesh's own trust domain and its aliases. */
-  #trusts(domain: string): boolean {
-    const { trustDomain, trustDomainAliases } = this.#mesh.settings;
-    return domain === trustDomain || trustDomainAliases.includes(domain);
+  #await(socket: Socket): void {
+    if (this.#pending.size >= MOST_PENDING) for (const oldest of this.#pending) return this.#replace(oldest, socket);
+    this.#pending.add(socket);
+    socket.once('close', () => this.#pending.delete(socket));
   }
 
-  #remember(one: Proven): void {
-    this.#rotations ??= this.#credentials!.onIdentity((identity) => this.#review(identity));
-    this.#proven.add(one);
-    one.socket.once('close', () => this.#proven.delete(one));
+  #replace(oldest: Socket, socket: Socket): void {
+    this.#pending.delete(oldest);
+    oldest.destroy();
+    this.#await(socket);
   }
 
-  /** After a rotation: who would not be believed any more must come again. */
-  #review(identity: Identity): void {
-    const now = this.#mesh.clock.wall();
-    for (const { socket, chain } of this.#proven) {
-      if (!this.#credentials!.verifier.verify(chain, identity, 'client', now).ok) socket.destroy();
-    }
+  /** Destroys a socket that fails, leaves or takes too long, until it is decided. A caller who leaves half-way only ends: http servers keep half-open sockets. */
+  #within(ms: number, socket: Socket, more: readonly string[]): () => void {
+    const timer = this.#wiring.mesh.clock.after(ms, () => socket.destroy());
+    const gone = (): void => {
+      timer.cancel();
+      socket.destroy();
+    };
+    const ways = ['error', 'close', 'end', ...more];
+    for (const way of ways) socket.once(way, gone);
+    return () => {
+      timer.cancel();
+      for (const way of ways) socket.off(way, gone);
+    };
   }
 
   /** One per rotation. Sessions are not kept: each handshake proves the caller anew, so none outlives his identity. */

@@ -1,7 +1,6 @@
 import type { Clock } from '@inmesh/core';
-import { Server as HttpServer, type ServerResponse } from 'node:http';
-import type { Http2Session } from 'node:http2';
-import type { AnyServer } from './attach.ts';
+import type { Links } from './links.ts';
+import type { AnyServer } from './wiring.ts';
 
 export interface DrainOptions {
   /** Time for callers to learn that this server leaves (readiness is off): it still takes what comes. Default 0 ms. */
@@ -10,31 +9,25 @@ export interface DrainOptions {
   readonly graceMs?: number;
 }
 
+/** A connection that became idle after its answer had begun could not be told: it has this long to ask again, and be told. */
+const IDLE_MS = 1000;
+
 /**
- * Lets a server leave without losing a call: each answer says `Connection: close` (HTTP/2: GOAWAY), then nothing new is taken,
- * what is in flight finishes, and whatever outlasts its grace is cut.
+ * Lets a server leave without losing a call: each answer says `Connection: close`, then nothing new is taken (HTTP/2: GOAWAY),
+ * what is in flight finishes, and whatever outlasts its grace is cut, upgraded connections too.
  */
 export class Drain {
   readonly #server: AnyServer;
+  readonly #links: Links;
   readonly #clock: Clock;
-  readonly #sessions = new Set<Http2Session>();
+  readonly #cutPending: () => void;
   #leaving: Promise<void> | undefined = undefined;
 
-  constructor(server: AnyServer, clock: Clock) {
+  constructor(server: AnyServer, links: Links, clock: Clock, cutPending: () => void) {
     this.#server = server;
+    this.#links = links;
     this.#clock = clock;
-    if (server instanceof HttpServer) {
-      server.prependListener('request', (_, response) => this.#last(response));
-    } else {
-      server.on('session', (session: Http2Session) => {
-        this.#sessions.add(session);
-        session.once('close', () => this.#sessions.delete(session));
-      });
-    }
-  }
-
-  get draining(): boolean {
-    return this.#leaving !== undefined;
+    this.#cutPending = cutPending;
   }
 
   drain({ delayMs = 0, graceMs = 10_000 }: DrainOptions = {}): Promise<void> {
@@ -42,24 +35,42 @@ export class Drain {
   }
 
   async #drain(delayMs: number, graceMs: number): Promise<void> {
-    if (delayMs > 0) await new Promise<void>((resolve) => this.#clock.after(delayMs, resolve, true));
     const server = this.#server;
-    const closed = new Promise<void>((resolve) => {
-      server.close(() => resolve());
+    this.#links.announceEnd();
+    if (delayMs > 0) await new Promise<void>((resolve) => this.#clock.after(delayMs, resolve, true));
+    await new Promise<void>((resolve) => {
+      let over = false;
+      const timer = this.#clock.after(
+        graceMs,
+        () => {
+          over = true;
+          this.#cut();
+          resolve();
+        },
+        true,
+      );
+      server.close(() => {
+        over = true;
+        timer.cancel();
+        resolve();
+      });
+      this.#links.closeSessions();
+      const sweep = (): void => {
+        if (over) return;
+        // Whoever has not finished saying who he is by now is not about to call.
+        this.#cutPending();
+        if ('closeIdleConnections' in server) server.closeIdleConnections();
+        this.#clock.after(IDLE_MS, sweep);
+      };
+      this.#clock.after(IDLE_MS, sweep);
     });
-    for (const session of this.#sessions) session.close();
-    const timer = this.#clock.after(graceMs, () => this.#cut(), true);
-    await closed;
-    timer.cancel();
-  }
-
-  #last(response: ServerResponse): void {
-    // Upgrades and answers of our own come without a response that could say so.
-    if (this.draining && !response.headersSent) response.setHeader('connection', 'close');
+    this.#links.close();
   }
 
   #cut(): void {
-    if (this.#server instanceof HttpServer) this.#server.closeAllConnections();
-    for (const session of this.#sessions) session.destroy();
+    this.#cutPending();
+    this.#links.cut();
+    // Those that were there before the mesh, and have not asked for anything since.
+    if ('closeAllConnections' in this.#server) this.#server.closeAllConnections();
   }
 }

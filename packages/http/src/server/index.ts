@@ -1,6 +1,8 @@
-export { type AnyServer, attach, type InboundWiring } from './attach.ts';
-export { Drain, type DrainOptions } from './drain.ts';
+export { attach, type Attached } from './attach.ts';
+export type { DrainOptions } from './drain.ts';
 export { createFastifyPlugin, type FastifyPlugin } from './fastify.ts';
+export { createFetchHandler, type FetchHandler, type FetchPeer } from './fetch-handler.ts';
 export { createServer, listen, type Listening, type ListenOptions } from './listen.ts';
-export { createMiddleware, type Middleware } from './middleware.ts';
+export { createListener, createMiddleware, type Middleware } from './middleware.ts';
 export type { InboundMesh } from './told.ts';
+export type { AnyServer, InboundWiring } from './wiring.ts';

@@ -1,7 +1,8 @@
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type AnyServer, attach, type InboundWiring } from './attach.ts';
-import { Drain, type DrainOptions } from './drain.ts';
+import { attach } from './attach.ts';
+import type { DrainOptions } from './drain.ts';
+import type { InboundWiring } from './wiring.ts';
 
 export interface ListenOptions {
   /** 0 picks one. */
@@ -15,7 +16,7 @@ export interface Listening extends AsyncDisposable {
   readonly server: Server;
   readonly port: number;
   /** Stops taking calls, finishes those in flight, then stops. */
-  close(options?: DrainOptions): Promise<void>;
+  readonly close: (options?: DrainOptions) => Promise<void>;
 }
 
 /** A server with the mesh in front of it. `app`: an Express application, or any handler of Node's requests. */
@@ -27,8 +28,8 @@ export function createServer(app: RequestListener, wiring: InboundWiring): Serve
 
 /** Serves `app`; resolves when it listens, rejects with Node's error (EADDRINUSE, EACCES) when it cannot. */
 export async function listen(app: RequestListener, where: number | ListenOptions, wiring: InboundWiring): Promise<Listening> {
-  const server = createServer(app, wiring);
-  const drain = new Drain(server as AnyServer, wiring.mesh.clock);
+  const server = createHttpServer(app);
+  const { drain } = attach(server, wiring);
   const { port, host } = typeof where === 'number' ? { port: where, host: undefined } : where;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -37,6 +38,5 @@ export async function listen(app: RequestListener, where: number | ListenOptions
       resolve();
     });
   });
-  const close = (options?: DrainOptions): Promise<void> => drain.drain(options);
-  return { server, port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: () => close() };
+  return { server, port: (server.address() as AddressInfo).port, close: drain, [Symbol.asyncDispose]: () => drain() };
 }

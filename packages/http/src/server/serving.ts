@@ -12,17 +12,19 @@ import {
   type Transport,
 } from '@inmesh/core';
 import type { HeaderOp } from '@inmesh/policy';
+import type { Passenger } from './link.ts';
 
-/** The end of an inbound call that the mesh does not answer itself: it went to the program. */
+/** The two ends of an inbound call: the request, to be handed to the program, and the answer of the mesh where it is not. */
 export interface Outlet {
+  /** Tells `serving` when the last byte is through, or the caller is gone. */
+  watch(serving: Serving): void;
+  /** Changes the headers of the request. */
+  edit(ops: readonly HeaderOp[]): void;
   /** Hands the request to the program, as these filters have left it. */
   proceed(exchange: Exchange): void;
-  answer(
-    status: number,
-    headers: readonly (readonly [name: string, value: string])[],
-    body: string | Uint8Array,
-    ops: readonly HeaderOp[],
-  ): void;
+  answer(local: LocalAnswer, ops: readonly HeaderOp[]): void;
+  /** Says with the answer that no other call may come on this connection. */
+  last(): void;
   /** The caller is gone, or the answer is under way already: there is nothing to say. */
   readonly closed: boolean;
   /** Ends what is under way. */
@@ -61,16 +63,18 @@ class FirstExchange implements Exchange {
 const NONE: readonly never[] = [];
 
 /** One inbound call on its way through the mesh to the program: the transport the inbound stack drives. */
-export class Serving implements Transport<Served>, Cancellable {
+export class Serving implements Transport<Served>, Cancellable, Passenger {
   readonly life: Life;
   readonly #mesh: Mesh;
   readonly #outlet: Outlet;
+  readonly #link: { leave(call: Passenger): void } | undefined;
   #passed = false;
   #over = false;
 
-  constructor(mesh: Mesh, routed: Routed, outlet: Outlet) {
+  constructor(mesh: Mesh, routed: Routed, outlet: Outlet, link?: { leave(call: Passenger): void }) {
     this.#mesh = mesh;
     this.#outlet = outlet;
+    this.#link = link;
     this.life = mesh.life(routed);
   }
 
@@ -89,10 +93,10 @@ export class Serving implements Transport<Served>, Cancellable {
   }
 
   /** A request that is no call: refused before the stack. */
-  reject(error: MeshError): void {
+  reject(error: MeshError, grpc: boolean): void {
     if (error.flag !== null) this.life.flag(error.flag);
-    const { status, headers, body } = this.#mesh.refusal(error, this.life);
-    this.#outlet.answer(status, headers, body, []);
+    const local = this.#mesh.refusal(error, this.life);
+    this.#outlet.answer(grpc ? asGrpc(local) : local, NONE);
   }
 
   attempt(exchange: Exchange): Promise<Reply<Served>> {
@@ -108,22 +112,31 @@ export class Serving implements Transport<Served>, Cancellable {
     return { ...PASSED, value: local, status: local.status };
   }
 
-  /** The deadline passed: an answer begun is cut, one that is not begun is 504. */
+  last(): void {
+    this.#outlet.last();
+  }
+
+  /**
+   * The deadline passed. Nobody waits for the answer, and the program may be about to begin it: it is cut, for an answer
+   * of ours in its place would make the program's own throw.
+   */
   cancelled(error: MeshError): void {
-    if (this.#outlet.closed) return this.#outlet.destroy();
-    this.#outlet.answer(error.status, [], `${error.message}\n`, []);
+    if (error.flag !== null) this.life.flag(error.flag);
+    this.#outlet.destroy();
   }
 
   /** The last byte is through, or the caller is gone. `status` 0: no answer began. */
-  end(status: number, gone: boolean): void {
+  end(status: number, grpcStatus: number, gone: boolean): void {
     if (this.#over) return;
     this.#over = true;
-    if (gone) this.life.flag('DC');
-    this.life.end(status, -1, this.#mesh.now());
+    if (gone && this.life.why === undefined) this.life.flag('DC');
+    this.life.end(status, grpcStatus, this.#mesh.now());
+    this.#link?.leave(this);
   }
 
-  #answer(local: Served, { edits }: Exchange): void {
-    if (local !== undefined && !this.#outlet.closed) this.#outlet.answer(local.status, local.headers, local.body, edits.response);
+  #answer(local: Served, { call, edits }: Exchange): void {
+    if (local === undefined || this.#outlet.closed) return;
+    this.#outlet.answer(call.protocol === 'grpc' ? asGrpc(local) : local, edits.response);
   }
 
   #refuse(error: unknown, exchange: Exchange): void {
@@ -142,4 +155,17 @@ export class Serving implements Transport<Served>, Cancellable {
       });
     }
   }
+}
+
+/** A refusal in gRPC's words: status 200, and all in the headers ("trailers-only", gRPC over HTTP/2). */
+function asGrpc({ grpcStatus, headers, message }: LocalAnswer): LocalAnswer {
+  const own = headers.filter(([name]) => name !== 'content-type' && name !== 'content-length');
+  const said = message.trim().replaceAll(/[^\x20-\x24\x26-\x7e]+/gu, (text) => encodeURIComponent(text.toWellFormed()));
+  return {
+    status: 200,
+    grpcStatus,
+    headers: [['content-type', 'application/grpc'], ['grpc-status', String(grpcStatus)], ['grpc-message', said], ...own], // prettier-ignore
+    body: '',
+    message,
+  };
 }

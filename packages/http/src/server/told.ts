@@ -1,6 +1,6 @@
 import type { Claims, Exchange, Principal } from '@inmesh/core';
 
-/** What a program learns of its caller: `req.mesh`. */
+/** What a program learns of its caller: `request.mesh`. */
 export interface InboundMesh {
   /** Proven by mutual TLS (or a hop token); undefined: nobody in particular. */
   readonly principal: Principal | undefined;
@@ -14,7 +14,24 @@ export interface InboundMesh {
   readonly signal: AbortSignal;
 }
 
-class Told implements InboundMesh {
+declare module 'http' {
+  interface IncomingMessage {
+    /** Of a request that came through the mesh. */
+    mesh?: InboundMesh;
+  }
+}
+
+declare module 'http2' {
+  interface Http2ServerRequest {
+    mesh?: InboundMesh;
+  }
+  interface ServerHttp2Stream {
+    mesh?: InboundMesh;
+  }
+}
+
+/** What a call has become, for the program it is handed to. */
+export class Told implements InboundMesh {
   readonly #exchange: Exchange;
 
   constructor(exchange: Exchange) {
@@ -40,13 +57,4 @@ class Told implements InboundMesh {
   get signal(): AbortSignal {
     return this.#exchange.life.signal();
   }
-}
-
-/** A request, or a stream of HTTP/2, that went through the mesh. */
-export interface Meshed {
-  mesh?: InboundMesh;
-}
-
-export function tellOf(request: object, exchange: Exchange): void {
-  (request as Meshed).mesh = new Told(exchange);
 }
