@@ -217,7 +217,7 @@ class FirstExchange implements Exchange {
 const NONE: readonly never[] = [];
 const SILENT: Dispatcher.DispatchHandler = {};
 /** In place of a request that is over. */
-const OVER = new HttpRequest({ scheme: 'http', host: '', port: 0, authority: '' }, 'GET', '/', [], null, {});
+const OVER = new HttpRequest({ scheme: 'http', host: '', port: 0, authority: '' }, 'GET', '/', ['host', ''], null, {});
 
 /** A mirrored copy: its answer is read and dropped. */
 class Shadow implements Transport<Handable> {

@@ -69,7 +69,7 @@ export class MeshDispatcher extends Dispatcher {
       origin,
       options.method,
       target,
-      flatten(options.headers),
+      flatten(options.headers, origin.authority),
       options.body === undefined || options.body === null ? null : wrapBody(options.body, this.replayBytes),
       options as unknown as WireOptions,
     );

@@ -3,24 +3,24 @@ import { edited, editResponse, flatten, rawOf, valueOf, valuesOf } from './heade
 
 describe('headers of a request', () => {
   it('are taken in every form undici accepts', () => {
-    const want = ['accept', 'text/plain', 'x-many', 'one', 'x-many', 'two'];
-    expect(flatten({ Accept: 'text/plain', 'X-Many': ['one', 'two'] })).toEqual(want);
-    expect(flatten(['Accept', 'text/plain', 'X-Many', ['one', 'two']])).toEqual(want);
-    expect(flatten([['Accept', 'text/plain'], ['X-Many', ['one', 'two']]])).toEqual(want); // prettier-ignore
-    expect(flatten(new Headers([['accept', 'text/plain']]))).toEqual(['accept', 'text/plain']);
-    expect(flatten(new Map([['Accept', 'text/plain']]))).toEqual(['accept', 'text/plain']);
-    expect(flatten([Buffer.from('Accept'), Buffer.from('text/plain')])).toEqual(['accept', 'text/plain']);
-    expect(flatten({ count: 5, absent: undefined, empty: null })).toEqual(['count', '5', 'empty', '']);
-    for (const nothing of [undefined, null]) expect(flatten(nothing)).toEqual([]);
+    const want = ['host', 'shop', 'accept', 'text/plain', 'x-many', 'one', 'x-many', 'two'];
+    expect(flatten({ Accept: 'text/plain', 'X-Many': ['one', 'two'] }, 'shop')).toEqual(want);
+    expect(flatten(['Accept', 'text/plain', 'X-Many', ['one', 'two']], 'shop')).toEqual(want);
+    expect(flatten([['Accept', 'text/plain'], ['X-Many', ['one', 'two']]], 'shop')).toEqual(want); // prettier-ignore
+    expect(flatten(new Headers([['accept', 'text/plain']]), 'shop')).toEqual(['host', 'shop', 'accept', 'text/plain']);
+    expect(flatten(new Map([['Accept', 'text/plain']]), 'shop')).toEqual(['host', 'shop', 'accept', 'text/plain']);
+    expect(flatten([Buffer.from('Accept'), Buffer.from('text/plain')], 'shop')).toEqual(['host', 'shop', 'accept', 'text/plain']);
+    expect(flatten({ count: 5, absent: undefined, empty: null }, 'shop')).toEqual(['host', 'shop', 'count', '5', 'empty', '']);
+    for (const nothing of [undefined, null]) expect(flatten(nothing, 'shop')).toEqual(['host', 'shop']);
   });
 
   it('lose the second length that the fetch of Node 22 writes, not a real contradiction', () => {
-    expect(flatten({ 'content-length': '5, 5' })).toEqual(['content-length', '5']);
-    expect(flatten({ 'content-length': '5, 6' })).toEqual(['content-length', '5, 6']);
+    expect(flatten({ 'content-length': '5, 5' }, 'shop')).toEqual(['host', 'shop', 'content-length', '5']);
+    expect(flatten({ 'content-length': '5, 6' }, 'shop')).toEqual(['host', 'shop', 'content-length', '5, 6']);
   });
 
   it('are found by name, several joined', () => {
-    const flat = flatten({ 'x-a': ['1', '2'], 'x-b': '3' });
+    const flat = flatten({ 'x-a': ['1', '2'], 'x-b': '3' }, 'shop');
     expect([valueOf(flat, 'x-a'), valueOf(flat, 'x-b'), valueOf(flat, 'x-c'), valuesOf(flat, 'x-a')]).toEqual([
       '1,2',
       '3',
@@ -29,8 +29,21 @@ describe('headers of a request', () => {
     ]);
   });
 
+  it('begin with the host: the one they name, or that of the origin', () => {
+    expect(flatten({ accept: '*/*', Host: 'cart' }, 'shop')).toEqual(['host', 'cart', 'accept', '*/*']);
+    expect(flatten(['Host', Buffer.from('cart')], 'shop')).toEqual(['host', 'cart']);
+    expect(flatten({ host: ['cart', 'till'] }, 'shop')).toEqual(['host', 'cart,till']);
+  });
+
+  it('are sent as they are where nothing is edited', () => {
+    const flat = flatten({ 'x-a': '1' }, 'shop');
+    expect(edited(flat, [], 'shop')).toBe(flat);
+    expect(edited(flat, [], 'cart')).toEqual(['host', 'cart', 'x-a', '1']);
+    expect(flat).toEqual(['host', 'shop', 'x-a', '1']);
+  });
+
   it('are edited in the order of the operations, on a copy', () => {
-    const flat = flatten({ host: 'old', 'x-a': ['1', '2'], 'x-b': '3' });
+    const flat = flatten({ 'x-a': ['1', '2'], 'x-b': '3', Host: 'old' }, 'shop');
     const ops = [
       { op: 'remove', name: 'x-b' },
       { op: 'set', name: 'x-a', value: '9' },

@@ -1,5 +1,6 @@
 import { CURRENT_SLOT, LEGACY_SLOT, readSlot, writeSlot } from './built-in.ts';
 import type { MeshDispatcher } from './dispatcher.ts';
+import { isLegacy, LegacyAdapter } from './legacy-handler.ts';
 import { watched } from './passthrough.ts';
 import { Dispatcher, Dispatcher1Wrapper } from './undici.ts';
 
@@ -30,8 +31,7 @@ export class LegacyFace extends Dispatcher1Wrapper {
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     const { dispatcher, uninstalled } = this.#before;
     if (uninstalled && dispatcher !== undefined) return dispatcher.dispatch(options, handler);
-    const { wrapHandler } = Dispatcher1Wrapper as unknown as { wrapHandler: (this: void, handler: object) => Dispatcher.DispatchHandler };
-    return this.#mesh.dispatchOr(options, wrapHandler(handler), (passage) =>
+    return this.#mesh.dispatchOr(options, isLegacy(handler) ? new LegacyAdapter(handler) : handler, (passage) =>
       (dispatcher ?? new Dispatcher1Wrapper(this.#mesh.fallback)).dispatch(options, watched(handler, passage)),
     );
   }

@@ -1,6 +1,7 @@
 import type { Life, Mesh } from '@inmesh/core';
 import type { Duplex } from 'node:stream';
 import type { HeaderRecord } from './headers.ts';
+import { isLegacy, type LegacyHandler } from './legacy-handler.ts';
 import type { Dispatcher } from './undici.ts';
 
 type Handler = Dispatcher.DispatchHandler;
@@ -37,9 +38,7 @@ export class Passage {
 
 /** The handler, behaving as it always did, with its passage noted. Speaks the protocol the handler speaks. */
 export function watched(handler: object, passage: Passage): Handler {
-  return 'onRequestStart' in handler
-    ? new Watched(handler as Handler, passage)
-    : (new LegacyWatched(handler as LegacyHandler, passage) as object);
+  return isLegacy(handler) ? (new LegacyWatched(handler, passage) as object) : new Watched(handler, passage);
 }
 
 class Watched implements Handler {
@@ -92,19 +91,6 @@ class Watched implements Handler {
   onRequestSent(): void {
     this.#handler.onRequestSent?.();
   }
-}
-
-/** undici's first handler protocol, which the fetch of Node 22 and 24 speaks. */
-interface LegacyHandler {
-  onConnect?(abort: (reason?: Error) => void, context: unknown): void;
-  onUpgrade?(status: number, rawHeaders: Buffer[], socket: Duplex): void;
-  onResponseStarted?(): void;
-  onHeaders?(status: number, rawHeaders: Buffer[], resume: () => void, statusText: string): boolean;
-  onData?(chunk: Buffer): boolean;
-  onComplete?(rawTrailers: Buffer[]): void;
-  onError?(error: Error): void;
-  onBodySent?(chunk: Buffer, total: number): void;
-  onRequestSent?(): void;
 }
 
 class LegacyWatched implements LegacyHandler {

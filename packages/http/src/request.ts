@@ -34,15 +34,9 @@ export class HttpRequest implements Call {
     const mark = target.indexOf('?');
     this.protocol = wire.upgrade === undefined || wire.upgrade === null || wire.upgrade === false ? 'http' : 'websocket';
     this.scheme = origin.scheme;
-    const named = valueOf(headers, 'host');
     // A Host header of the caller's is what a proxy would route by.
-    if (named === undefined || named === origin.authority) {
-      this.authority = origin.authority;
-      this.host = origin.host;
-    } else {
-      this.authority = named;
-      this.host = hostOf(named);
-    }
+    this.authority = headers[1]!;
+    this.host = this.authority === origin.authority ? origin.host : hostOf(this.authority);
     this.port = origin.port;
     this.method = method;
     this.path = mark < 0 ? target : target.slice(0, mark);

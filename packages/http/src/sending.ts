@@ -9,7 +9,7 @@ export class Sending implements Dispatcher.DispatchOptions {
   readonly headers: FlatHeaders;
   readonly body: Dispatcher.DispatchOptions['body'];
   /** undici reads this of its options, its types do not name it. */
-  readonly servername: string | undefined;
+  readonly servername: string;
   readonly upgrade: WireOptions['upgrade'];
   readonly headersTimeout: WireOptions['headersTimeout'];
   readonly bodyTimeout: WireOptions['bodyTimeout'];
@@ -18,7 +18,7 @@ export class Sending implements Dispatcher.DispatchOptions {
   readonly blocking: WireOptions['blocking'];
   readonly idempotent: WireOptions['idempotent'];
 
-  constructor(path: string, method: string, headers: FlatHeaders, body: unknown, servername: string | undefined, wire: WireOptions) {
+  constructor(path: string, method: string, headers: FlatHeaders, body: unknown, servername: string, wire: WireOptions) {
     this.path = path;
     this.method = method;
     this.headers = headers;
