@@ -1,36 +1,44 @@
-/** A map of the entries used last: a new one beyond `most` pushes out the one not used for longest. */
+/**
+ * A map of the entries used last, at most `most` of them (2 or more). In two halves: what is used moves to the young one,
+ * and when that is full the old one is forgotten, so that an entry in use stays and its use costs no more than a look.
+ */
 export class BoundedMap<V> {
-  readonly #entries = new Map<string, V>();
-  readonly #most: number;
+  readonly #half: number;
+  #young = new Map<string, V>();
+  #old = new Map<string, V>();
 
   constructor(most: number) {
-    this.#most = most;
+    this.#half = Math.max(1, Math.floor(most / 2));
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#young.size + this.#old.size;
   }
 
   get(key: string): V | undefined {
-    const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
-    // A Map goes through its entries in the order they were set.
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
+    const young = this.#young.get(key);
+    if (young !== undefined) return young;
+    const value = this.#old.get(key);
+    if (value !== undefined) this.set(key, value);
     return value;
   }
 
   set(key: string, value: V): void {
-    this.#entries.delete(key);
-    if (this.#entries.size >= this.#most) this.#entries.delete(this.#entries.keys().next().value!);
-    this.#entries.set(key, value);
+    this.#old.delete(key);
+    if (this.#young.size >= this.#half && !this.#young.has(key)) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(key, value);
   }
 
   delete(key: string): void {
-    this.#entries.delete(key);
+    this.#young.delete(key);
+    this.#old.delete(key);
   }
 
   clear(): void {
-    this.#entries.clear();
+    this.#young.clear();
+    this.#old.clear();
   }
 }

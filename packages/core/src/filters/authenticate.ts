@@ -27,18 +27,24 @@ export const authenticate: FilterKind<Authenticate> = {
     const forged = forgeable(rules);
     return (next) => (exchange, transport) => {
       const { call } = exchange;
-      const tokens = isPreflight(call) ? [] : findTokens(places, call);
+      const tokens = isPreflight(call) ? NONE : findTokens(places, call);
       if ('ambiguous' in tokens) throw refused(call, 401, tokens.ambiguous);
       if (tokens.length === 0) {
         // Nothing to strip is the rule, and costs nothing.
         const strip = forged.filter(({ name }) => call.headerValues(name).length > 0);
         return strip.length === 0 ? next(exchange, transport) : next(edit(exchange, strip, call.query), transport);
       }
-      const outcomes = tokens.map(({ token, rules: accepting }) => verifier.verify(token, accepting));
+      const outcomes: (TokenOutcome | Promise<TokenOutcome>)[] = [];
+      let settled = true;
+      for (const { token, rules: accepting } of tokens) {
+        const outcome = verifier.verify(token, accepting);
+        if (outcome instanceof Promise) settled = false;
+        outcomes.push(outcome);
+      }
       // A known token is judged at once; only one that must be looked into is waited for.
-      if (areSettled(outcomes)) return proceed(outcomes, tokens, exchange, transport, next);
-      return Promise.all(outcomes.map((outcome) => Promise.resolve(outcome))).then((settled) =>
-        proceed(settled, tokens, exchange, transport, next),
+      if (settled) return proceed(outcomes as readonly TokenOutcome[], tokens, exchange, transport, next);
+      return Promise.all(outcomes.map((outcome) => Promise.resolve(outcome))).then((all) =>
+        proceed(all, tokens, exchange, transport, next),
       );
     };
 
@@ -64,16 +70,15 @@ export const authenticate: FilterKind<Authenticate> = {
   },
 };
 
-function areSettled(outcomes: readonly (TokenOutcome | Promise<TokenOutcome>)[]): outcomes is readonly TokenOutcome[] {
-  return !outcomes.some((outcome) => outcome instanceof Promise);
-}
+const NONE: readonly never[] = [];
 
 function edit(exchange: Exchange, ops: readonly HeaderOp[], query: string): Exchange {
   const { call, edits } = exchange;
+  const request = edits.request.length === 0 ? ops : [...edits.request, ...ops];
   return {
     ...exchange,
     call: new EditedCall(call, ops),
-    edits: { ...edits, request: [...edits.request, ...ops], ...(query === call.query ? {} : { query }) },
+    edits: query === call.query ? { ...edits, request } : { ...edits, request, query },
   };
 }
 

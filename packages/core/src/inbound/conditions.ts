@@ -94,8 +94,14 @@ const SCHEME = 'spiffe://';
 /** `*` present, `*suffix`, `prefix*`, or the whole value; a `*` elsewhere is a star (Istio matcher.StringMatcher). */
 function compileText(value: string): Text {
   if (value === '*') return () => true;
-  if (value.startsWith('*')) return (text) => text.endsWith(value.slice(1));
-  if (value.endsWith('*')) return (text) => text.startsWith(value.slice(0, -1));
+  if (value.startsWith('*')) {
+    const tail = value.slice(1);
+    return (text) => text.endsWith(tail);
+  }
+  if (value.endsWith('*')) {
+    const head = value.slice(0, -1);
+    return (text) => text.startsWith(head);
+  }
   return exactly(value);
 }
 
@@ -111,7 +117,12 @@ function oneOf(values: readonly string[], compile: (value: string) => Text = com
   const [only] = patterns;
   if (only === undefined) return (value) => plain.has(value);
   if (patterns.length === 1 && plain.size === 0) return only;
-  return (value) => plain.has(value) || patterns.some((matches) => matches(value));
+  return (value) => {
+    if (plain.size > 0 && plain.has(value)) return true;
+    // A plain loop: this is asked of every call.
+    for (const matches of patterns) if (matches(value)) return true;
+    return false;
+  };
 }
 
 function compilePath(value: string, look: Look): Text {

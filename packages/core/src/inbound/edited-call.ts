@@ -5,16 +5,11 @@ import type { Peer } from '../peer.ts';
 /** A call as the filters below see it after headers were taken away or put there: what a client wrote under our names is not ours. */
 export class EditedCall implements Call {
   readonly #call: Call;
-  readonly #values: ReadonlyMap<string, readonly string[]>;
+  readonly #ops: readonly HeaderOp[];
 
   constructor(call: Call, ops: readonly HeaderOp[]) {
     this.#call = call;
-    const values = new Map<string, readonly string[]>();
-    for (const op of ops) {
-      const before = values.get(op.name) ?? call.headerValues(op.name);
-      values.set(op.name, op.op === 'remove' ? [] : op.op === 'set' ? [op.value] : [...before, op.value]);
-    }
-    this.#values = values;
+    this.#ops = ops;
   }
 
   get protocol(): Call['protocol'] {
@@ -62,12 +57,21 @@ export class EditedCall implements Call {
   }
 
   header(name: string): string | undefined {
-    const values = this.#values.get(name);
-    if (values === undefined) return this.#call.header(name);
+    if (!this.#touches(name)) return this.#call.header(name);
+    const values = this.headerValues(name);
     return values.length === 0 ? undefined : values.join(',');
   }
 
   headerValues(name: string): readonly string[] {
-    return this.#values.get(name) ?? this.#call.headerValues(name);
+    let values = this.#call.headerValues(name);
+    for (const op of this.#ops) {
+      if (op.name === name) values = op.op === 'remove' ? [] : op.op === 'set' ? [op.value] : [...values, op.value];
+    }
+    return values;
+  }
+
+  #touches(name: string): boolean {
+    for (const op of this.#ops) if (op.name === name) return true;
+    return false;
   }
 }

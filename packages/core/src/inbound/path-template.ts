@@ -14,9 +14,12 @@ export function compilePathTemplate(template: string, wide: boolean): (path: str
   const rest = parts.indexOf('{**}');
   const before = rest < 0 ? parts : parts.slice(0, rest);
   const after = rest < 0 ? [] : parts.slice(rest + 1);
+  // Most paths end here: everything before the first variable stands for itself.
+  const head = template.slice(0, template.search(/\{\*\*?\}/));
   const one = wide ? WIDE : NARROW;
   const fits = (part: string, segment: string): boolean => (part === '{*}' ? segment !== '' && one.test(segment) : part === segment);
   return (path) => {
+    if (!path.startsWith(head)) return false;
     const segments = path.split('/');
     const middle = segments.length - before.length - after.length;
     if (rest < 0 ? middle !== 0 : middle < 1) return false;

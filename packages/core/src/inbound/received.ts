@@ -109,22 +109,27 @@ function removeLines(rawHeaders: string[], name: string): void {
   rawHeaders.length = kept;
 }
 
+/** Changes the header lines of the request it belongs to. */
+export interface RequestEditor {
+  edit(ops: readonly HeaderOp[]): void;
+}
+
 /**
- * A request as rules shall see it, less the headers that nobody outside may set. `edit` takes those from wherever the program
+ * A request as rules shall see it, less the headers that nobody outside may set. `editor` takes those from wherever the program
  * behind us may read them, the lines among them: it must see what rules saw. Throws a refusal where it can be read in two ways.
  */
 export function readCall(
   received: Received,
   connection: Connection,
   { settings, inbound: { trustedHops } }: Model,
-  edit: (ops: readonly HeaderOp[]) => void = (ops) => editLines(received.rawHeaders, ops),
+  editor: RequestEditor = { edit: (ops) => editLines(received.rawHeaders, ops) },
 ): InboundCall {
   const { rawHeaders } = received;
   const unwanted = unwelcome(rawHeaders);
   const address = addressOf(received, settings.pathNormalization);
-  if (unwanted.length > 0) edit(unwanted.map((name) => ({ op: 'remove', name })));
+  if (unwanted.length > 0) editor.edit(unwanted.map((name) => ({ op: 'remove', name })));
   // As a proxy does (RFC 9112 §3.2.2): clients write the proxy's own name there, and a program must not read another than rules did.
-  if (isTunnel(received)) edit([{ op: 'set', name: 'host', value: address.authority }]);
+  if (isTunnel(received)) editor.edit([{ op: 'set', name: 'host', value: address.authority }]);
   const client = clientAddress(rawHeaders, trustedHops, connection.remoteAddress);
   return new InboundCall(received, address, { connection, clientAddress: client, claims: undefined, policy: '' });
 }
@@ -139,6 +144,28 @@ function isOurs(name: string): boolean {
   return name.startsWith('x-inmesh-') && name !== 'x-inmesh-deadline' && name !== 'x-inmesh-identity';
 }
 
+type NameKind = 'single' | 'unwelcome' | 'any';
+
+function kindOf(written: string): NameKind {
+  const name = written.toLowerCase();
+  if (isOurs(name) || name.includes('_')) return 'unwelcome';
+  return SINGLE.has(name) ? 'single' : 'any';
+}
+
+/** Of names as they were written: the same few come with every request. */
+const KINDS = new Map<string, NameKind>();
+/** Strangers may make up names without end. */
+const MOST_KINDS = 256;
+
+function knownKindOf(written: string): NameKind {
+  let kind = KINDS.get(written);
+  if (kind === undefined) {
+    kind = kindOf(written);
+    if (KINDS.size < MOST_KINDS) KINDS.set(written, kind);
+  }
+  return kind;
+}
+
 /**
  * Refuses what can be read in two ways. Returns the names (lower-case) that nobody outside may set, or that a careless
  * program takes for others (`x_user` for `x-user`, as nginx does).
@@ -147,9 +174,11 @@ function unwelcome(rawHeaders: readonly string[]): readonly string[] {
   let seen: string[] | undefined;
   let found: string[] | undefined;
   for (let at = 0; at < rawHeaders.length; at += 2) {
+    const kind = knownKindOf(rawHeaders[at]!);
+    if (kind === 'any') continue;
     const name = rawHeaders[at]!.toLowerCase();
-    if (isOurs(name) || name.includes('_')) (found ??= []).push(name);
-    else if (SINGLE.has(name)) {
+    if (kind === 'unwelcome') (found ??= []).push(name);
+    else {
       if (seen?.includes(name) === true) throw bad(`header ${name} stands twice`);
       (seen ??= []).push(name);
     }

@@ -47,21 +47,25 @@ export interface Ambiguous {
 
 /** Every token of a call (Envoy jwt_authn extractor.cc): each line of a header has one of its own. */
 export function findTokens(places: readonly TokenPlace[], call: Call): readonly FoundToken[] | Ambiguous {
-  const found: FoundToken[] = [];
+  let found: FoundToken[] | undefined;
   for (const { location, rules } of places) {
     const values = valuesAt(location, call);
+    if (values.length === 0) continue;
     // A backend may read the other one than we did.
     if (location.in === 'query' && values.length > 1)
       return { ambiguous: `Jwt is given twice: query parameter ${location.name} is not alone` };
+    found ??= [];
     for (const token of values) found.push({ token, location, rules });
   }
-  return found;
+  return found ?? NONE;
 }
+
+const NONE: readonly never[] = [];
 
 function valuesAt(location: TokenLocation, call: Call): readonly string[] {
   switch (location.in) {
     case 'header':
-      return call.headerValues(location.name).flatMap((line) => afterPrefix(line, location.prefix));
+      return behindPrefix(call.headerValues(location.name), location.prefix);
     case 'query':
       return parametersNamed(call.query, location.name);
     case 'cookie':
@@ -69,15 +73,20 @@ function valuesAt(location: TokenLocation, call: Call): readonly string[] {
   }
 }
 
-/** The prefix may stand anywhere in the value; the token begins at the first character behind it that a token may have. */
-function afterPrefix(line: string, prefix: string): string[] {
-  if (prefix === '') return line === '' ? [] : [line];
-  const at = line.indexOf(prefix);
-  if (at < 0) return [];
-  const rest = line.slice(at + prefix.length);
-  const begin = rest.search(/[A-Za-z0-9\-_.]/);
-  return [begin < 0 ? rest : rest.slice(begin)];
+/** The prefix may stand anywhere in a line; the token begins at the first character behind it that a token may have. */
+function behindPrefix(lines: readonly string[], prefix: string): readonly string[] {
+  let found: string[] | undefined;
+  for (const line of lines) {
+    const at = line.indexOf(prefix);
+    if (at < 0 || line === '') continue;
+    const rest = line.slice(at + prefix.length);
+    const begin = prefix === '' ? 0 : rest.search(TOKEN_CHARACTER);
+    (found ??= []).push(begin <= 0 ? rest : rest.slice(begin));
+  }
+  return found ?? NONE;
 }
+
+const TOKEN_CHARACTER = /[A-Za-z0-9\-_.]/;
 
 function cookies(line: string, name: string): string[] {
   return line.split(';').flatMap((pair) => {

@@ -34,11 +34,12 @@ export function afterTokens(
   tokens: readonly FoundToken[],
   outcomes: readonly TokenOutcome[],
 ): Verified {
-  const taken: HeaderOp[] = [...forged];
+  const taken = [...forged];
   const given: HeaderOp[] = [];
   let claims: Claims | undefined;
   let { query } = call;
-  for (const [index, outcome] of outcomes.entries()) {
+  for (let index = 0; index < outcomes.length; index += 1) {
+    const outcome = outcomes[index]!;
     if (!outcome.ok) return outcome;
     const { rule, original, payload } = outcome;
     const { location } = tokens[index]!;
@@ -54,7 +55,7 @@ export function afterTokens(
     }
   }
   // What one token puts there, taking away another must not remove.
-  return { ok: true, claims, ops: [...taken, ...given], query };
+  return { ok: true, claims, ops: given.length === 0 ? taken : [...taken, ...given], query };
 }
 
 /** Where a policy demands that tokens are verified and nobody can: none passes. */

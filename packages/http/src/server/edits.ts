@@ -1,6 +1,6 @@
 import { editLines } from '@inmesh/core';
 import type { HeaderOp } from '@inmesh/policy';
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 
 /** The header lines of a request in every form in which a program may read them. */
 export interface HeaderForms {
@@ -12,8 +12,28 @@ export interface HeaderForms {
 
 /** Changes the header lines of a request in place. */
 export function editRequest(request: HeaderForms, ops: readonly HeaderOp[]): void {
-  // Node makes the parsed forms of the lines when first asked, and counts on as many lines as there were: so they are asked for first.
-  const { headers, headersDistinct, rawHeaders } = request;
+  const lazy = request as object as Lazy;
+  // Not what only looks like a request of Node (an injected call, HTTP/2), nor one of more lines than its server reads.
+  if (lazy[LINES] !== request.rawHeaders.length) return editForms(request, ops);
+  editLines(request.rawHeaders, ops);
+  lazy[LINES] = request.rawHeaders.length;
+  lazy.headers = undefined;
+  lazy.headersDistinct = undefined;
+}
+
+/** Node makes the parsed forms of a request from its lines when first asked, and again if they were taken away. */
+interface Lazy {
+  [LINES]: number;
+  headers: undefined;
+  headersDistinct: undefined;
+}
+
+/** Where it notes how many of the lines it reads (lib/_http_incoming.js). Were that gone, `editForms` would do, only slower. */
+const LINES: unique symbol = (Object.getOwnPropertySymbols(new IncomingMessage(undefined as never)).find(
+  ({ description }) => description === 'kHeadersCount',
+) ?? Symbol('nowhere')) as never;
+
+function editForms({ headers, headersDistinct, rawHeaders }: HeaderForms, ops: readonly HeaderOp[]): void {
   editLines(rawHeaders, ops);
   for (const op of ops) {
     if (op.op !== 'add') {

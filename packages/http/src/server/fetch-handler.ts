@@ -52,12 +52,14 @@ export function createFetchHandler<Rest extends unknown[]>(
       const serving = new Serving(mesh, routed, outlet);
       outlet.watch(serving);
       const received = receivedOf(request);
-      const edit = (ops: readonly HeaderOp[]): void => {
-        editLines(received.rawHeaders, ops);
-        outlet.edit(ops);
+      const editor = {
+        edit(ops: readonly HeaderOp[]): void {
+          editLines(received.rawHeaders, ops);
+          outlet.edit(ops);
+        },
       };
       try {
-        serving.run(routed, readCall(received, connection, mesh.model, edit));
+        serving.run(routed, readCall(received, connection, mesh.model, editor));
       } catch (error) {
         if (!MeshError.is(error)) throw error;
         serving.reject(error, isGrpc(received.method, received.rawHeaders));

@@ -76,7 +76,7 @@ export class Gate {
     let call: InboundCall;
     try {
       if (retired) throw new MeshError('PERMISSION_DENIED', 'the certificate of this connection is not believed any more: connect again');
-      call = readCall(received, connection, mesh.model, (ops) => outlet.edit(ops));
+      call = readCall(received, connection, mesh.model, outlet);
     } catch (error) {
       if (!MeshError.is(error)) throw error;
       return serving.reject(error, isGrpc(received.method, received.rawHeaders));

@@ -37,7 +37,7 @@ interface Prepared {
 
 /** The rules that accept tokens at one place. */
 interface Place {
-  /** The same for equal rules; keys of the cache begin with it. */
+  /** The same for equal rules, and of one length: what a token is remembered by begins with it. */
   readonly id: string;
   readonly rules: readonly Prepared[];
 }
@@ -119,7 +119,7 @@ class Verifier implements TokenVerifier {
   verify(text: string, rules: readonly JwtRule[]): TokenOutcome | Promise<TokenOutcome> {
     if (text.length > LONGEST_TOKEN) return refused(Malformed.long);
     const place = this.#placeOf(rules);
-    const id = place.id + hash('sha256', text, 'base64url');
+    const id = hash('sha256', place.id + text, 'binary');
     const known = this.#cache.get(id);
     if (known !== undefined) {
       const problem = timeProblem(known.token, this.#clock.wall());
