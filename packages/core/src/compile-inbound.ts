@@ -1,4 +1,4 @@
-import type { InboundModel, JwtRule, Model, MtlsMode } from '@inmesh/policy';
+import type { InboundModel, InboundService, JwtRule, Model, MtlsMode } from '@inmesh/policy';
 import type { Call } from './call.ts';
 import type { Handler, Runtime } from './handler.ts';
 import { compileCors, type CompiledCors } from './filters/cors.ts';
@@ -34,7 +34,9 @@ export function compileInbound({ inbound }: Model, { runtime, calls, tokens, sin
   let forTcp: Authorization | undefined;
   const ports = new Map<number, Routed>();
   const compilePort = (port: number): Routed => {
-    const observerOf = runtime.observer.inbound?.({ port, service: '', serviceName: '', serviceNamespace: '' }) ?? (() => silentRoute);
+    const service = serviceAt(inbound, port);
+    const info = { port, service: service?.host ?? '', serviceName: service?.name ?? '', serviceNamespace: service?.namespace ?? '' };
+    const observerOf = runtime.observer.inbound?.(info) ?? (() => silentRoute);
     const handler: Handler = inboundStack(
       { mtls: mtls(port), observer: silentRoute, observerOf, cors, jwt: inbound.jwt, verifier, authorization, ledger },
       runtime,
@@ -63,6 +65,11 @@ export function compileInbound({ inbound }: Model, { runtime, calls, tokens, sin
       return routed;
     },
   };
+}
+
+/** The service whose callers come in at a port. */
+function serviceAt({ services }: InboundModel, port: number): InboundService | undefined {
+  return services.find(({ ports }) => ports?.includes(port)) ?? services.find(({ ports }) => ports === null);
 }
 
 /** The cross-origin rules of the route a call matches; undefined if nobody has any. */

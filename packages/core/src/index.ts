@@ -35,7 +35,8 @@ export type { Closeable, Resolution, Resolver, ServiceRef } from './ports/resolv
 export { explainInbound } from './explain/inbound.ts';
 export type { ExplainInboundRequest, ExplainInboundTools, InboundExplanation } from './explain/inbound-explanation.ts';
 export type { Decision } from './inbound/authorization.ts';
-export { editLines, type InboundCall, isGrpc, readCall, type Received } from './inbound/received.ts';
+export { DEADLINE_HEADER } from './filters/deadline.ts';
+export { editLines, HOP_HEADER, type HopProof, type InboundCall, isGrpc, readCall, type Received } from './inbound/received.ts';
 export type { InboundView } from './inbound-table.ts';
 export { normalizeTarget, type PathNormalization, type Target } from './inbound/normalize.ts';
 export { Mesh, type MeshOptions, type MeshStatus } from './mesh.ts';

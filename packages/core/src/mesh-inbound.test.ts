@@ -1,6 +1,7 @@
 import type { Attribute, AuthorizationPolicy } from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
 import { Mesh, type MeshOptions } from './mesh.ts';
+import type { InboundInfo } from './observer.ts';
 import { fakeClock, receiveCall, testCall, testJwtRule, testModel, testPeer, testProgram, testTokens } from './testing/index.ts';
 
 const condition = (name: string, ...values: string[]) => ({ attribute: { name } as Attribute, values, notValues: [] });
@@ -51,6 +52,24 @@ describe('a mesh that receives calls', () => {
     life.end(200, -1, clock.now());
     await closed;
     expect(mesh.status().callsInFlight).toBe(0);
+  });
+
+  it('counts under the service that sends its callers to the port', async () => {
+    const told: string[] = [];
+    const observer = {
+      route: () => ({ ended: () => {} }),
+      event: () => {},
+      inbound: ({ port, service, serviceName }: InboundInfo) => {
+        told.push(`${port} ${service} ${serviceName}`);
+        return () => ({ ended: () => {} });
+      },
+    };
+    const one = { host: 'one.shop.svc', name: 'one', namespace: 'shop', ports: [8080] };
+    const named = { host: 'two.shop.svc', name: 'two', namespace: 'shop', ports: null };
+    const mesh = await create({ services: [named, one] }, { observer });
+    for (const port of [8080, 9090]) mesh.receive(port);
+    (await create({ services: [one] }, { observer })).receive(9090);
+    expect(told).toEqual(['8080 one.shop.svc one', '9090 two.shop.svc two', '9090  ']);
   });
 
   it('counts each call by who made it, refusals too', async () => {

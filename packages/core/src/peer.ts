@@ -10,7 +10,7 @@ export interface Principal {
 
 /** An accepted connection. Made once, shared by its calls. */
 export interface Connection {
-  /** Proven by the certificate of the TLS socket (or a hop token); undefined: nobody in particular. */
+  /** Proven by the certificate of the TLS socket; undefined: nobody in particular. */
   readonly principal: Principal | undefined;
   /** Address of the TCP peer, an IPv4-mapped one as IPv4; '' for Unix sockets. */
   readonly remoteAddress: string;
@@ -26,6 +26,8 @@ export type Claims = Readonly<Record<string, unknown>>;
 /** The caller of one inbound call. */
 export interface Peer {
   readonly connection: Connection;
+  /** Who calls: proven by the connection, else by a hop token; undefined: nobody in particular. */
+  readonly principal: Principal | undefined;
   /** The client behind trusted proxies (X-Forwarded-For); without any, the TCP peer. */
   readonly clientAddress: string;
   /** Payload of the verified token; set by the authenticate filter, undefined without a token. */

@@ -1,8 +1,10 @@
 import {
   type Cancellable,
   type Endpoint,
+  DEADLINE_HEADER,
   type Exchange,
   type Expiring,
+  HOP_HEADER,
   MeshError,
   type Phase,
   type Placement,
@@ -12,15 +14,13 @@ import type { Duplex } from 'node:stream';
 import { ReplayBody } from './body.ts';
 import type { Application, Handable, RawHeaders } from './application.ts';
 import { isCallers, meshError } from './failure.ts';
-import { edited, editResponse, setOne, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
+import { edited, editResponse, type FlatHeaders, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
 import type { PoolTable, PoolWire } from './pool.ts';
 import { Sending } from './sending.ts';
 import type { Dispatcher } from './undici.ts';
 
 type Controller = Dispatcher.DispatchController;
 
-/** Milliseconds we still wait: a server need not begin what nobody will read. A duration, for clocks differ (as grpc-timeout). */
-const DEADLINE = 'x-inmesh-deadline';
 /** Held bytes beyond which the upstream is paused until somebody decides about the reply. */
 const HELD_BYTES = 64 * 1024;
 /** An unwanted body that ends within this many bytes is read away, so that its connection can be used again. */
@@ -104,12 +104,21 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     }
     const { body, wire } = request;
     const target = request.query === '' ? path : `${path}?${request.query}`;
-    const headers = edited(request.headers, edits.request, edits.authority ?? request.authority);
-    if (life.deadline < Infinity && this.#placement.policy.location === 'internal') {
-      setOne(headers, DEADLINE, String(Math.max(0, Math.round(life.deadline - this.#pools.now()))));
-    }
+    const own = this.#placement.policy.location === 'internal' ? this.#own(wired) : undefined;
+    const headers = edited(request.headers, edits.request, edits.authority ?? request.authority, own);
     const sent = body instanceof ReplayBody ? body.read() : body;
     wired.pool.dispatch(new Sending(target, call.method, headers, sent, wired.servername, wire), this);
+  }
+
+  /** What the mesh says to a service of the mesh beside what the application says; undefined: nothing. */
+  #own({ identity }: PoolWire): FlatHeaders | undefined {
+    const { deadline } = this.#exchange.life;
+    let own: FlatHeaders | undefined;
+    if (deadline < Infinity) own = [DEADLINE_HEADER, String(Math.max(0, Math.round(deadline - this.#pools.now())))];
+    // Mutual TLS proves it already.
+    const token = identity === undefined ? this.#pools.hops?.sign(this.#placement.policy.service) : undefined;
+    if (token !== undefined) (own ??= []).push(HOP_HEADER, token);
+    return own;
   }
 
   // ---- undici's events -------------------------------------------------------------------------------------------

@@ -72,18 +72,14 @@ export function valueOf(flat: FlatHeaders, name: string): string | undefined {
   return found;
 }
 
-/** With the operations applied in order and `host` set: a copy, or the headers themselves if they are that already. */
-export function edited(flat: FlatHeaders, ops: readonly HeaderOp[], host: string): FlatHeaders {
-  if (ops.length === 0 && flat[1] === host) return flat;
+/** With the operations applied in order, then `host` and the mesh's `own` set: a copy, or the headers themselves if they are that already. */
+export function edited(flat: FlatHeaders, ops: readonly HeaderOp[], host: string, own?: FlatHeaders): FlatHeaders {
+  if (ops.length === 0 && flat[1] === host && own === undefined) return flat;
   const result = [...flat];
   result[1] = host;
   for (const op of ops) apply(result, op);
+  if (own !== undefined) for (let i = 0; i < own.length; i += 2) apply(result, { op: 'set', name: own[i]!, value: own[i + 1]! });
   return result;
-}
-
-/** Replaces what is there under a lower-case name. */
-export function setOne(flat: FlatHeaders, name: string, value: string): void {
-  apply(flat, { op: 'set', name, value });
 }
 
 function apply(flat: FlatHeaders, op: HeaderOp): void {

@@ -1,7 +1,7 @@
 import { type Identity, type Mesh, MeshError, type Placement, type Wire } from '@inmesh/core';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connector } from './connect.ts';
-import type { Credentials } from './credentials.ts';
+import type { Credentials, HopTokens } from './credentials.ts';
 import { type MutualPlan, noIdentity, secureNaming, servernameOf, wantsMutual } from './mutual.ts';
 import type { HttpRequest } from './request.ts';
 import { Pool } from './undici.ts';
@@ -51,6 +51,10 @@ export class PoolTable {
   constructor(mesh: Mesh, credentials?: Credentials) {
     this.#mesh = mesh;
     this.#credentials = credentials;
+  }
+
+  get hops(): HopTokens | undefined {
+    return this.#credentials?.hops;
   }
 
   now(): number {

@@ -40,6 +40,12 @@ export interface CreateMeshOptions {
   readonly replayBytes?: number;
   /** Who this process proves to be: a source of certificates, or false for nobody. Default: found from the environment. */
   readonly identity?: CertificateSource | false;
+  /**
+   * Says who calls where TLS ends between two workloads (a load balancer, a serverless platform): calls to services of the mesh carry
+   * a signed token, and those of callers are believed. Both ends must ask for it. `audiences`: names this workload is called by, besides
+   * the services whose selectors choose it. Default: off.
+   */
+  readonly hopTokens?: boolean | { readonly audiences: readonly string[] };
   /** Verifies tokens of callers (RequestAuthentication). Default: JWTs, with keys from where the policy says. */
   readonly tokens?: TokenVerifiers;
   /** Who keeps decisions about callers. */
@@ -226,15 +232,31 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
 }
 
 async function openKeyring(
-  { identity, startTimeoutMs = 5000 }: CreateMeshOptions,
+  { identity, hopTokens = false, startTimeoutMs = 5000 }: CreateMeshOptions,
   engine: Engine,
   observer: Observer,
 ): Promise<Keyring | undefined> {
-  if (identity === false) return undefined;
-  const source = identity ?? (await detectCertificates(engine.settings.trustDomainAliases));
-  if (source === undefined) return undefined;
-  const tools = { clock: systemClock, random: Math.random, onEvent: (event: MeshEvent) => observer.event(event) };
+  const source = identity === false ? undefined : (identity ?? (await detectCertificates(engine.settings.trustDomainAliases)));
+  if (source === undefined) {
+    if (hopTokens === false) return undefined;
+    throw new MeshError('MISUSE', 'hopTokens are signed with a certificate, and there is none: set INMESH_CERTIFICATES, or identity');
+  }
+  const audiences = hopTokens === false ? undefined : audiencesOf(engine, hopTokens === true ? [] : hopTokens.audiences);
+  const tools = { clock: systemClock, random: Math.random, onEvent: (event: MeshEvent) => observer.event(event), audiences };
   return Keyring.open(source, startTimeoutMs, tools);
+}
+
+/** The services of the policy in force that this workload is a member of, and those it was given. */
+function audiencesOf(engine: Engine, given: readonly string[]): () => ReadonlySet<string> {
+  let services: Engine['model']['inbound']['services'] | undefined;
+  let audiences: ReadonlySet<string> = new Set();
+  return () => {
+    if (services !== engine.model.inbound.services) {
+      ({ services } = engine.model.inbound);
+      audiences = new Set([...given.map((name) => name.toLowerCase()), ...services.map(({ host }) => host)]);
+    }
+    return audiences;
+  };
 }
 
 function identityStatus(keyring: Keyring | undefined): IdentityStatus | null {

@@ -7,8 +7,8 @@ import {
   type MeshEvent,
   type PeerVerifier,
 } from '@inmesh/core';
-import type { Credentials } from '@inmesh/http';
-import { fileCertificates, findCertificates, peerVerifier, workloadApi } from '@inmesh/identity';
+import type { Credentials, HopTokens } from '@inmesh/http';
+import { fileCertificates, findCertificates, hopTokenSigner, hopTokenVerifier, peerVerifier, workloadApi } from '@inmesh/identity';
 
 /** Where Istio's agent puts certificates for programs that ask for them. */
 const ISTIO_FOLDER = '/etc/certs';
@@ -35,6 +35,8 @@ export async function detectCertificates(
 }
 
 export interface KeyringTools {
+  /** Services whose callers may name them in a hop token; undefined: hop tokens are not used. */
+  readonly audiences?: (() => ReadonlySet<string>) | undefined;
   readonly clock: Clock;
   readonly random: () => number;
   readonly onEvent: (event: MeshEvent) => void;
@@ -44,6 +46,7 @@ export interface KeyringTools {
 export class Keyring implements Credentials, Closeable {
   readonly verifier: PeerVerifier = peerVerifier();
   readonly name: string;
+  readonly hops: HopTokens | undefined;
   /** What is wrong with the source at the moment; '' = nothing. */
   trouble = '';
   readonly #watch: Closeable;
@@ -52,6 +55,7 @@ export class Keyring implements Credentials, Closeable {
 
   private constructor(source: CertificateSource, tools: KeyringTools, told: () => void) {
     this.name = source.name;
+    this.hops = tools.audiences === undefined ? undefined : this.#hopTokens(tools.audiences, tools.clock);
     this.#watch = source.watch((state) => {
       if (state.state === 'ready') {
         const { identity } = state;
@@ -83,6 +87,17 @@ export class Keyring implements Credentials, Closeable {
       // A source that speaks while it is opened spoke before there was a keyring.
       if (told) settle();
     });
+  }
+
+  #hopTokens(audiences: () => ReadonlySet<string>, clock: Clock): HopTokens {
+    const verify = hopTokenVerifier(this.verifier);
+    return {
+      sign: hopTokenSigner(() => this.#identity, clock),
+      verify: (token) => {
+        if (this.#identity === undefined) return { ok: false, reason: 'hop token: there is no certificate yet to judge it by' };
+        return verify(token, audiences(), this.#identity, clock.wall());
+      },
+    };
   }
 
   identity(): Identity | undefined {

@@ -14,8 +14,20 @@ export interface InboundModel {
   readonly authorization: readonly AuthorizationPolicy[];
   /** Cross-origin rules of the services this workload is a member of; the first route that matches decides. */
   readonly cors: readonly CorsRoute[];
+  /** Services the workload is a member of, sorted by host. Known by its labels; without any it could be anybody. */
+  readonly services: readonly InboundService[];
   /** Proxies in front of this workload whose X-Forwarded-For entries are believed, counted from the right. Default 0. */
   readonly trustedHops: number;
+}
+
+/** A service that sends its callers to the workload. */
+export interface InboundService {
+  /** FQDN, or a `*.` wildcard of a ServiceEntry. */
+  readonly host: string;
+  readonly name: string;
+  readonly namespace: string;
+  /** Workload ports it sends them to; null: it knows them by names only the workload's pod could tell. */
+  readonly ports: readonly number[] | null;
 }
 
 export type MtlsMode = 'DISABLE' | 'PERMISSIVE' | 'STRICT';

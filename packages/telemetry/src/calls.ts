@@ -114,24 +114,31 @@ export class CallMetrics {
   /** Calls to this process, by who makes them. Series belong to caller and port, so a policy change binds the same ones again. */
   inbound(info: InboundInfo): (peer: Peer) => RouteObserver {
     const own = labelText(ownLabels(this.#options.workload, this.#options.trustDomain, info));
-    // By identity first: this is asked once per call.
-    const known = new Map<string, RouteObserver>();
-    return ({ connection: { principal } }) => {
-      const uri = principal?.uri ?? '';
-      return known.get(uri) ?? this.#bindCaller(known, uri, principal, own);
+    // By identity first: this is asked once per call. Whom a hop token names comes without mutual TLS.
+    const mutual = new Map<string, RouteObserver>();
+    const others = new Map<string, RouteObserver>();
+    return ({ connection, principal }) => {
+      const known = connection.principal === undefined ? others : mutual;
+      return known.get(principal?.uri ?? '') ?? this.#bindCaller(known, principal, known === mutual ? 'mutual_tls' : 'none', own);
     };
   }
 
-  #bindCaller(known: Map<string, RouteObserver>, uri: string, principal: Principal | undefined, own: string): RouteObserver {
+  #bindCaller(
+    known: Map<string, RouteObserver>,
+    principal: Principal | undefined,
+    security: 'mutual_tls' | 'none',
+    own: string,
+  ): RouteObserver {
     const labels = `${labelText(peerLabels(principal))},${own}`;
-    let observer = this.#callers.get(labels);
+    const caller = `${security} ${labels}`;
+    let observer = this.#callers.get(caller);
     if (observer === undefined) {
       // Whoever may make identities could make them without end.
       if (this.#callers.size >= this.#options.maxSeries / this.#cost) return this.#overflowingObserver;
-      observer = this.#caller(labels, principal === undefined ? 'none' : 'mutual_tls');
-      this.#callers.set(labels, observer);
+      observer = this.#caller(labels, security);
+      this.#callers.set(caller, observer);
     }
-    known.set(uri, observer);
+    known.set(principal?.uri ?? '', observer);
     return observer;
   }
 

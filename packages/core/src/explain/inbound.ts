@@ -107,7 +107,13 @@ async function explainCall(
 
 function explainConnection({ inbound }: Model, connection: Connection, before: InboundExplanation): InboundExplanation {
   const authorization = compileAuthorization(inbound.authorization, 'tcp');
-  const peer: Peer = { connection, clientAddress: connection.remoteAddress, claims: undefined, policy: '' };
+  const peer: Peer = {
+    connection,
+    principal: connection.principal,
+    clientAddress: connection.remoteAddress,
+    claims: undefined,
+    policy: '',
+  };
   const asked: Asked = { call: NO_CALL, peer, protocol: 'tcp' };
   const told = tell(before, ...sentences({ inbound }, 'CUSTOM', asked));
   const custom = firstMatch(authorization.custom, NO_CALL, peer);

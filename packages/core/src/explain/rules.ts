@@ -95,8 +95,7 @@ function subjectOf(attribute: Attribute): string {
 
 /** What a call has of an attribute, as rules would have to write it; nothing if it is missing. */
 function valuesOf(attribute: Attribute, { call, peer }: Asked): readonly string[] {
-  const { connection, clientAddress } = peer;
-  const { principal } = connection;
+  const { connection, clientAddress, principal } = peer;
   switch (attribute.name) {
     case 'host':
       return some(call.authority);

@@ -156,7 +156,7 @@ function addressIs(ranges: readonly string[], look: Look, of: (peer: Peer) => st
 }
 
 function principalIs(matches: Text, of: (principal: Principal) => string): Predicate {
-  return (_, { connection: { principal } }) => principal !== undefined && matches(of(principal));
+  return (_, { principal }) => principal !== undefined && matches(of(principal));
 }
 
 /** `*` for any characters, wherever it stands; everything else stands for itself. */

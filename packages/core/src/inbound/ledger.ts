@@ -31,7 +31,7 @@ export function createLedger(sinks: readonly AuditSink[], authorization: Authori
       policy,
       audited,
       dryRun: judged ? dryRunVerdicts(dryDeny, dryAllow, call, peer) : [],
-      principal: connection.principal?.uri ?? '',
+      principal: peer.principal?.uri ?? '',
       requestPrincipal: requestPrincipal(peer),
       sourceIp: connection.remoteAddress,
       method: call.method,

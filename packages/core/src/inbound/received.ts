@@ -2,8 +2,15 @@ import type { HeaderOp, Model } from '@inmesh/policy';
 import type { Call } from '../call.ts';
 import { MeshError } from '../errors.ts';
 import { addressBytes } from '../match/cidr.ts';
-import type { Connection, Peer } from '../peer.ts';
+import type { Connection, Peer, Principal } from '../peer.ts';
+import type { VerifiedPeer } from '../ports/certificates.ts';
 import { normalizeTarget, type PathNormalization, type Target } from './normalize.ts';
+
+/** Carries the hop token: who calls, where TLS ends in between. */
+export const HOP_HEADER = 'x-inmesh-identity';
+
+/** Whom a hop token proves. Never throws. */
+export type HopProof = (token: string) => VerifiedPeer;
 
 /** A request as it came: pseudo headers of HTTP/2 in their own fields, header lines as `[name, value, name, value, …]`. */
 export interface Received {
@@ -123,25 +130,28 @@ export function readCall(
   connection: Connection,
   { settings, inbound: { trustedHops } }: Model,
   editor: RequestEditor = { edit: (ops) => editLines(received.rawHeaders, ops) },
+  hops?: HopProof,
 ): InboundCall {
   const { rawHeaders } = received;
   const unwanted = unwelcome(rawHeaders);
+  // Read before it is taken away: it is for us alone. A connection that proves its caller needs no token.
+  const principal = connection.principal ?? (hops === undefined ? undefined : sentBy(rawHeaders, hops));
   const address = addressOf(received, settings.pathNormalization);
   if (unwanted.length > 0) editor.edit(unwanted.map((name) => ({ op: 'remove', name })));
   // As a proxy does (RFC 9112 §3.2.2): clients write the proxy's own name there, and a program must not read another than rules did.
   if (isTunnel(received)) editor.edit([{ op: 'set', name: 'host', value: address.authority }]);
   const client = clientAddress(rawHeaders, trustedHops, connection.remoteAddress);
-  return new InboundCall(received, address, { connection, clientAddress: client, claims: undefined, policy: '' });
+  return new InboundCall(received, address, { connection, principal, clientAddress: client, claims: undefined, policy: '' });
 }
 
 /** What must stand once: of two, we and those behind us might each read another (request smuggling, Envoy's header checks). */
-const SINGLE: ReadonlySet<string> = new Set(['host', 'authorization', 'content-length', 'x-inmesh-identity', 'x-inmesh-deadline']);
+const SINGLE: ReadonlySet<string> = new Set(['host', 'authorization', 'content-length', 'x-inmesh-deadline']);
 
 /** What only the mesh itself may say. A client's word would be taken for its. */
 function isOurs(name: string): boolean {
   if (!name.startsWith('x-')) return false;
   if (name.startsWith('x-envoy-') || name === 'x-forwarded-client-cert') return true;
-  return name.startsWith('x-inmesh-') && name !== 'x-inmesh-deadline' && name !== 'x-inmesh-identity';
+  return name.startsWith('x-inmesh-') && name !== 'x-inmesh-deadline';
 }
 
 type NameKind = 'single' | 'unwelcome' | 'any';
@@ -225,6 +235,15 @@ function checked(authority: string | undefined): string {
   if (authority === undefined || authority === '') throw bad('the request has no Host');
   if (!AUTHORITY.test(authority)) throw bad(`"${authority.slice(0, 80)}" is no host`);
   return authority;
+}
+
+/** Whom the hop token of a request names; undefined: it has none. One that does not hold is refused: nobody sends one for nothing. */
+function sentBy(rawHeaders: readonly string[], hops: HopProof): Principal | undefined {
+  const token = headerOf(rawHeaders, HOP_HEADER);
+  if (token === undefined) return undefined;
+  const peer = hops(token);
+  if (peer.ok) return peer.principal;
+  throw new MeshError('UNAUTHENTICATED', peer.reason, { answer: { body: 'the hop token does not hold', headers: [] } });
 }
 
 /** Never retried, never for the program: nobody can say what was meant. */

@@ -15,9 +15,10 @@ export interface TestPeer extends Partial<Omit<Connection, 'principal'>> {
 /** A caller at 10.0.0.9 on port 8080 of 10.0.0.1; in plaintext unless it has a principal. */
 export function testPeer({ principal, clientAddress, claims, ...connection }: TestPeer = {}): Peer {
   const remoteAddress = connection.remoteAddress ?? '10.0.0.9';
+  const proven = principal === undefined ? undefined : testPrincipal(principal);
   return {
     connection: {
-      principal: principal === undefined ? undefined : testPrincipal(principal),
+      principal: proven,
       localAddress: '10.0.0.1',
       localPort: 8080,
       tls: principal !== undefined,
@@ -25,6 +26,7 @@ export function testPeer({ principal, clientAddress, claims, ...connection }: Te
       ...connection,
       remoteAddress,
     },
+    principal: proven,
     clientAddress: clientAddress ?? remoteAddress,
     claims,
     policy: '',

@@ -12,6 +12,7 @@ import {
 import type { HeaderOp } from '@inmesh/policy';
 import { type Outlet, Serving } from './serving.ts';
 import { type InboundMesh, Told } from './told.ts';
+import { hopProof } from './trust.ts';
 import type { InboundWiring } from './wiring.ts';
 
 /** A handler of fetch-style requests: `app.fetch` of Hono and its like. What an adapter passes besides the request is passed on. */
@@ -26,18 +27,20 @@ export interface FetchPeer {
 
 /**
  * Rules over requests around a fetch-style handler. The connection is the adapter's: `peerOf` says what it knows of it, and
- * without a word about it a call is refused (403) where a policy asks who is at the other end. The handler finds what was
+ * without a word about it, or hop tokens, a call is refused (403) where a policy asks who is at the other end. The handler finds what was
  * learned of the caller at `request.mesh`.
  */
 export function createFetchHandler<Rest extends unknown[]>(
-  { mesh }: InboundWiring,
+  wiring: InboundWiring,
   handler: FetchHandler<Rest>,
   peerOf: (request: Request, ...rest: Rest) => FetchPeer | undefined = () => undefined,
 ): FetchHandler<Rest> {
+  const { mesh } = wiring;
+  const hops = hopProof(wiring);
   return (request, ...rest) => {
     const peer = peerOf(request, ...rest);
     const port = peer?.localPort ?? 0;
-    if (peer === undefined && mesh.asksForPeer(port)) return new Response('RBAC: access denied', { status: 403 });
+    if (peer === undefined && hops === undefined && mesh.asksForPeer(port)) return new Response('RBAC: access denied', { status: 403 });
     const connection: Connection = {
       principal: peer?.principal,
       remoteAddress: peer?.remoteAddress ?? '',
@@ -59,7 +62,7 @@ export function createFetchHandler<Rest extends unknown[]>(
         },
       };
       try {
-        serving.run(routed, readCall(received, connection, mesh.model, editor));
+        serving.run(routed, readCall(received, connection, mesh.model, editor, hops));
       } catch (error) {
         if (!MeshError.is(error)) throw error;
         serving.reject(error, isGrpc(received.method, received.rawHeaders));

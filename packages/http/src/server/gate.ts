@@ -1,4 +1,4 @@
-import { type InboundCall, isGrpc, MeshError, type Mesh, normalizeTarget, readCall, type Received } from '@inmesh/core';
+import { type HopProof, type InboundCall, isGrpc, MeshError, type Mesh, normalizeTarget, readCall, type Received } from '@inmesh/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type Http2ServerRequest, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -9,6 +9,7 @@ import { RequestOutlet } from './request-outlet.ts';
 import { type Outlet, Serving } from './serving.ts';
 import { SocketOutlet } from './socket-outlet.ts';
 import { StreamOutlet } from './stream-outlet.ts';
+import { hopProof } from './trust.ts';
 import type { InboundWiring } from './wiring.ts';
 
 /** Hands a request on to the program. */
@@ -18,10 +19,12 @@ export type Pass = () => unknown;
 export class Gate {
   readonly #wiring: InboundWiring;
   readonly #links: Links;
+  readonly #hops: HopProof | undefined;
 
   constructor(wiring: InboundWiring, links: Links) {
     this.#wiring = wiring;
     this.#links = links;
+    this.#hops = hopProof(wiring);
   }
 
   /** `routed`: a router has read the path already, so it must stay as it is. A request may be handed from server to server: it is judged once. */
@@ -76,7 +79,7 @@ export class Gate {
     let call: InboundCall;
     try {
       if (retired) throw new MeshError('PERMISSION_DENIED', 'the certificate of this connection is not believed any more: connect again');
-      call = readCall(received, connection, mesh.model, outlet);
+      call = readCall(received, connection, mesh.model, outlet, this.#hops);
     } catch (error) {
       if (!MeshError.is(error)) throw error;
       return serving.reject(error, isGrpc(received.method, received.rawHeaders));

@@ -1,9 +1,10 @@
-import type { Closeable, Identity, Mesh, Principal } from '@inmesh/core';
+import type { Closeable, Identity, Principal } from '@inmesh/core';
 import type { Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { chainOf } from '../mutual.ts';
 import { Link, type Passenger } from './link.ts';
+import { isTrusted } from './trust.ts';
 import type { InboundWiring } from './wiring.ts';
 
 const LINK = Symbol('inmesh.link');
@@ -102,11 +103,6 @@ export class Links implements Closeable {
       else link.connection = { ...link.connection, principal };
     }
   }
-}
-
-/** Istio's server takes callers of the mesh's own trust domain and its aliases. */
-function isTrusted({ trustDomain: domain }: Principal, { settings }: Mesh): boolean {
-  return domain === settings.trustDomain || settings.trustDomainAliases.includes(domain);
 }
 
 function certificateOf(socket: Socket): PeerCertificate | undefined {

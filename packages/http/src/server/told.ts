@@ -39,7 +39,7 @@ export class Told implements InboundMesh {
   }
 
   get principal(): Principal | undefined {
-    return this.#exchange.call.peer!.connection.principal;
+    return this.#exchange.call.peer!.principal;
   }
 
   get claims(): Claims | undefined {

@@ -1,14 +1,11 @@
 import { type Algorithm, ALGORITHMS, fits } from '../jws/algorithms.ts';
 import { constants, type KeyObject } from 'node:crypto';
 
-/**
- * The hop token: a JWS that proves who calls where mutual TLS cannot, because a load balancer or a platform ends TLS in between. Its header
- * carries the caller's certificate chain (`x5c`), its payload to whom and when; it is signed with the certificate's key.
- *
- * It is bound to the audience and to the minute, not to one request: whoever reads it in between can replay it to the same service until it
- * ends (LIFETIME + SKEW). What ends TLS is trusted with that, as it is with every request anyway.
- */
-export const HOP_HEADER = 'x-inmesh-identity';
+// The hop token (HOP_HEADER): a JWS that proves who calls where mutual TLS cannot, because a load balancer or a platform ends TLS in between. Its header
+// carries the caller's certificate chain (`x5c`), its payload to whom and when; it is signed with the certificate's key.
+//
+// It is bound to the audience and to the minute, not to one request: whoever reads it in between can replay it to the same service until it
+// ends (LIFETIME + SKEW). What ends TLS is trusted with that, as it is with every request anyway.
 
 /** So that no other token signed by such a key is taken for one (RFC 8725, 3.11). */
 export const HOP_TYPE = 'inmesh-hop+jwt';

@@ -3,6 +3,7 @@ import type { MeshConfigSpec } from '../kinds/mesh-config.ts';
 import type { Workload } from '../model.ts';
 import { authorizationFor } from './authorization-policy.ts';
 import { corsFor } from './cors.ts';
+import { membershipsOf } from './membership.ts';
 import type { PeerAuthentications } from './peer-authentication.ts';
 import type { Registry } from './registry.ts';
 import { jwtRulesFor } from './request-authentication.ts';
@@ -13,6 +14,7 @@ export const OPEN: InboundModel = {
   jwt: [],
   authorization: [],
   cors: [],
+  services: [],
   trustedHops: 0,
 };
 
@@ -22,5 +24,6 @@ export const inboundOf = (registry: Registry, workload: Workload, mesh: MeshConf
   jwt: jwtRulesFor(registry.of('RequestAuthentication'), workload, mesh.rootNamespace),
   authorization: authorizationFor(registry.of('AuthorizationPolicy'), workload, mesh),
   cors: corsFor(registry, workload, mesh),
+  services: membershipsOf(registry, workload, mesh.domain).map(({ host, name, namespace, ports }) => ({ host, name, namespace, ports })),
   trustedHops: mesh.defaultConfig.gatewayTopology.numTrustedProxies,
 });

@@ -1,12 +1,11 @@
+import type { InboundService } from '../inbound.ts';
 import type { Workload } from '../model.ts';
 import { compareText } from './order.ts';
 import type { Registry } from './registry.ts';
 import { selects } from './visibility.ts';
 
 /** A service a workload is a member of. */
-export interface Membership {
-  readonly host: string;
-  readonly namespace: string;
+export interface Membership extends InboundService {
   readonly headless: boolean;
 }
 
@@ -22,7 +21,11 @@ export function membershipsOf(registry: Registry, { namespace, labels }: Workloa
     .filter((service) => home(service) && itself(service.spec.selector))
     .map(({ metadata, spec }) => ({
       host: `${metadata.name}.${namespace}.svc.${domain}`.toLowerCase(),
+      name: metadata.name,
       namespace,
+      ports: spec.ports.some(({ targetPort }) => typeof targetPort === 'string')
+        ? null
+        : spec.ports.map(({ port, targetPort }) => (typeof targetPort === 'number' && targetPort > 0 ? targetPort : port)),
       headless: spec.clusterIP === 'None',
     }));
   const entries = registry
@@ -34,7 +37,14 @@ export function membershipsOf(registry: Registry, { namespace, labels }: Workloa
           ? entry.spec.endpoints.some((endpoint) => itself(endpoint.labels))
           : itself(entry.spec.workloadSelector.labels)),
     )
-    .flatMap(({ spec }) => spec.hosts.map((host) => ({ host: host.toLowerCase(), namespace, headless: false })));
+    .flatMap(({ spec, metadata: { name } }) => {
+      const own = spec.endpoints.filter((endpoint) => itself(endpoint.labels)).map((endpoint) => endpoint.ports ?? {});
+      const ports = spec.ports.flatMap((port) => {
+        const elsewhere = own.map((by) => by[port.name]).filter((number) => number !== undefined);
+        return elsewhere.length > 0 ? elsewhere : [port.targetPort ?? port.number];
+      });
+      return spec.hosts.map((host) => ({ host: host.toLowerCase(), name, namespace, ports, headless: false }));
+    });
   const byHost = new Map([...entries, ...services].map((one) => [one.host, one]));
   return [...byHost.values()].sort((a, b) => compareText(a.host, b.host));
 }
