@@ -144,6 +144,7 @@ const rows: readonly Row[] = [
   { what: 'a template and a bracket', rules: denyPaths('/store/{*}/cart'), bytes: request('/store/a[b]/cart'), status: 403 },
   { what: 'plaintext and a denial of everybody without identity (ISTIO-SECURITY-2021-004)', rules: JSON.stringify([{ from: [{ source: { notPrincipals: ['*'] } }] }]), bytes: request('/'), status: 403 },
   { what: 'nested escapes', rules: denyPaths('/admin'), bytes: request('/%2%65%2%65/admin'), status: 200, url: '/%252e%252e/admin' },
+  { what: 'more headers than Node reads (CVE-2026-47774)', rules: denyPaths('/x'), bytes: request('/', Array(900).fill('cookie: crumb=of-many')), status: 431 },
   { what: 'NUL in a path', rules: denyPaths('/x'), bytes: request('/admin%00'), status: 400 },
   { what: 'mode NONE leaves the path alone', rules: denyPaths('/admin'), mode: 'NONE', bytes: request('/app/../admin'), status: 200, url: '/app/../admin' },
   { what: 'the path of the program is the one that was judged', rules: denyPaths('/x'), bytes: request('/a/./b/../c'), status: 200, url: '/a/c' },
@@ -200,7 +201,7 @@ describe('what is no request to a handler', () => {
     expect(hosts.at(-1)).toBe('shop:443');
     expect(await send(port, 'CONNECT a@shop:443 HTTP/1.1\r\nHost: shop:443\r\n\r\n')).toBe(400);
     mesh.set(policy('BASE', JSON.stringify([{ to: [{ operation: { methods: ['CONNECT'] } }] }])));
-    expect(await send(port, 'CONNECT shop:443 HTTP/1.1\r\nHost: shop:443\r\n\r\n')).toBe(403);
+    expect(await send(port, 'CONNECT shop:443 HTTP/1.1\r\nHost: shop:443\r\n\r\nGET /secret HTTP/1.1\r\nHost: shop\r\n\r\n')).toBe(403);
     expect(reached.length).toBe(4);
     server.close();
     await mesh.close({ graceMs: 100 });

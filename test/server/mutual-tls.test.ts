@@ -87,6 +87,18 @@ describe('mutual TLS between two processes of the mesh', () => {
     expect(answer.json()).toMatchObject({ principal: 'spiffe://cluster.local/ns/default/sa/storefront', url: '/x?y=1', body: 'hello' });
   });
 
+  it('tells the program of the certificate as a sidecar does, whatever the caller wrote there', async () => {
+    const ca = createDevCa();
+    const { port } = await serve(ca, '');
+    const forged = { headers: { 'x-forwarded-client-cert': 'By=a;Hash=b;URI=spiffe://cluster.local/ns/default/sa/admin' } };
+    const told = async (client: TestMesh) =>
+      ((await get(client, '/', forged)).json()['headers'] as Record<string, string>)['x-forwarded-client-cert'];
+    expect(await told(await member(ca, 'storefront', entry(port)))).toMatch(
+      /^By=spiffe:\/\/cluster.local\/ns\/default\/sa\/vault;Hash=[0-9a-f]{64};URI=spiffe:\/\/cluster.local\/ns\/default\/sa\/storefront$/,
+    );
+    expect(await told(await member(undefined, 'outsider', entry(port)))).toBeUndefined();
+  });
+
   it('STRICT closes a plaintext connection without a word', async () => {
     const ca = createDevCa();
     const { port } = await serve(ca, peerAuthentication('STRICT'));

@@ -111,6 +111,8 @@ it('a bad token is 401 with a challenge, even where it was not needed', async ()
   expect((await ask('/open', { authorization: `Bearer ${await token({}, { expires: '-5m' })}` })).status).toBe(401);
   expect((await ask('/open', { authorization: `Bearer ${await token({}, { issuer: 'https://other.example.com' })}` })).status).toBe(401);
   expect((await ask('/open', { authorization: 'Bearer nonsense' })).status).toBe(401);
+  const nested = JSON.parse(`${'['.repeat(500)}${']'.repeat(500)}`) as unknown;
+  expect((await ask('/open', { authorization: `Bearer ${await token({ nested })}` })).status).toBe(401);
   expect(seen).toBeUndefined();
 });
 

@@ -80,6 +80,7 @@ export class Gate {
     try {
       if (retired) throw new MeshError('PERMISSION_DENIED', 'the certificate of this connection is not believed any more: connect again');
       call = readCall(received, connection, mesh.model, outlet, this.#hops);
+      if (connection.principal !== undefined) outlet.edit(link.told);
     } catch (error) {
       if (!MeshError.is(error)) throw error;
       return serving.reject(error, isGrpc(received.method, received.rawHeaders));

@@ -1,4 +1,6 @@
 import type { Clock, Connection, Principal } from '@inmesh/core';
+import type { HeaderOp } from '@inmesh/policy';
+import { createHash } from 'node:crypto';
 import type { Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -20,17 +22,21 @@ export class Link {
   /** Milliseconds since 1970 at which the caller's certificate stops being valid; Infinity without one. */
   readonly expiresAt: number;
   connection: Connection;
+  /** For programs that read who calls as a sidecar tells it; nothing if nobody is proven. */
+  readonly told: readonly HeaderOp[];
   /** HTTP/2 only. */
   session: Http2Session | undefined = undefined;
   #active = 0;
   #latest: Passenger | undefined = undefined;
   #retired = false;
 
-  constructor(socket: Socket, principal: Principal | undefined, chain: readonly Uint8Array[], expiresAt: number) {
+  /** `own`: the identity the caller was shown. */
+  constructor(socket: Socket, principal: Principal | undefined, chain: readonly Uint8Array[], expiresAt: number, own = '') {
     this.socket = socket;
     this.chain = chain;
     this.expiresAt = expiresAt;
     this.connection = factsOf(socket, principal);
+    this.told = principal === undefined ? NONE : [{ op: 'set', name: XFCC, value: clientCertificate(own, chain[0]!, principal) }];
   }
 
   /** No longer believed: nothing new is taken. */
@@ -69,6 +75,14 @@ export class Link {
     if (this.session === undefined) this.socket.destroy();
     else this.session.destroy();
   }
+}
+
+const NONE: readonly HeaderOp[] = [];
+const XFCC = 'x-forwarded-client-cert';
+
+/** Envoy's SANITIZE_SET: one element, of what this connection proves. What came in under the name is nobody's word. */
+function clientCertificate(own: string, leaf: Uint8Array, { uri }: Principal): string {
+  return `${own === '' ? '' : `By=${own};`}Hash=${createHash('sha256').update(leaf).digest('hex')};URI=${uri}`;
 }
 
 function factsOf(socket: Socket, principal: Principal | undefined): Connection {

@@ -73,7 +73,8 @@ export class Links implements Closeable {
   #add(socket: Socket, principal: Principal | undefined): Link {
     const certificate = certificateOf(socket);
     const chain = certificate === undefined ? [] : chainOf(certificate);
-    const link = new Link(socket, principal, chain, chain.length === 0 ? Infinity : Date.parse(certificate!.valid_to));
+    const expiresAt = chain.length === 0 ? Infinity : Date.parse(certificate!.valid_to);
+    const link = new Link(socket, principal, chain, expiresAt, this.#wiring.credentials?.identity()?.principal.uri);
     // Not defineProperty: the socket of an HTTP/2 session is a proxy that passes only this on.
     (socket as Linked)[LINK] = link;
     this.#all.add(link);
