@@ -112,17 +112,22 @@ const exactly =
 
 /** Values without a star stand for themselves whatever they are written for: those are looked up, the others tried. */
 function oneOf(values: readonly string[], compile: (value: string) => Text = compileText): Text {
-  const plain = new Set(values.filter((value) => !value.includes('*')));
-  const patterns = values.filter((value) => value.includes('*')).map(compile);
+  const [plain, patterns] = [values.filter((value) => !value.includes('*')), values.filter((value) => value.includes('*')).map(compile)];
+  // Most have one value, and all of this is asked of every call.
   const [only] = patterns;
-  if (only === undefined) return (value) => plain.has(value);
-  if (patterns.length === 1 && plain.size === 0) return only;
+  if (only === undefined) return plain.length === 1 ? exactly(plain[0]!) : among(plain);
+  if (patterns.length === 1 && plain.length === 0) return only;
+  const known = among(plain);
   return (value) => {
-    if (plain.size > 0 && plain.has(value)) return true;
-    // A plain loop: this is asked of every call.
+    if (plain.length > 0 && known(value)) return true;
     for (const matches of patterns) if (matches(value)) return true;
     return false;
   };
+}
+
+function among(values: readonly string[]): Text {
+  const known = new Set(values);
+  return (value) => known.has(value);
 }
 
 function compilePath(value: string, look: Look): Text {
