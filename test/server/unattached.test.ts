@@ -1,6 +1,9 @@
+import { type HttpBindings, serve as serveHono } from '@hono/node-server';
+import { once } from 'node:events';
 import dns from 'node:dns';
 import express from 'express';
 import Fastify from 'fastify';
+import { Hono } from 'hono';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -206,5 +209,29 @@ describe('a fetch-style handler', () => {
     const silent = mesh.fetchHandler(() => new Promise<Response>(() => {}));
     expect((await silent(new Request('http://shop/', { headers: { 'x-inmesh-deadline': '30' } }))).status).toBe(504);
     expect(mesh.status().callsInFlight).toBe(0);
+  });
+});
+
+describe('Hono', () => {
+  it('is served by its fetch-style handler, and under its Node server by attach', async () => {
+    const app = new Hono<{ Bindings: HttpBindings }>();
+    // Of an attached server the request of Node is what the mesh knows.
+    app.get('/who', ({ req, env, text }) => text(((req.raw as { mesh?: InboundMesh }).mesh ?? env.incoming.mesh)?.policy ?? 'nobody'));
+    app.get('/secret', (context) => context.text('the secret'));
+    const mesh = await meshUnder(denyPaths('/secret'));
+    const fetchStyle = serveHono({ fetch: mesh.fetchHandler((request) => app.fetch(request)), port: 0, hostname: '127.0.0.1' });
+    const attached = serveHono({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' });
+    mesh.attach(attached as Server);
+    for (const server of [fetchStyle, attached]) {
+      if (!server.listening) await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const ask = async (path: string): Promise<[number, string]> => {
+        const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+        return [answer.status, await answer.text()];
+      };
+      expect(await ask('/%73ecret')).toEqual([403, 'RBAC: access denied']);
+      expect(await ask('/who')).toEqual([200, '']);
+    }
+    for (const server of [fetchStyle, attached]) await new Promise((resolve) => server.close(resolve));
   });
 });
