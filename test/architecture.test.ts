@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest';
 const FLOORS: readonly (readonly string[])[] = [
   ['policy'],
   ['core'],
-  ['http', 'grpc', 'net', 'discovery', 'identity', 'telemetry'],
+  ['net'],
+  ['http', 'grpc', 'discovery', 'identity', 'telemetry'],
   ['admin'],
   ['inmesh'],
   ['server', 'cli'],

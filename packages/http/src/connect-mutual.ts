@@ -1,7 +1,7 @@
 import type { Endpoint } from '@inmesh/core';
+import { checkServer, contextOf, type MutualPlan } from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connect, type PeerCertificate } from 'node:tls';
-import { checkServer, contextOf, type MutualPlan } from './mutual.ts';
 import { type buildConnector, errors } from './undici.ts';
 
 /**

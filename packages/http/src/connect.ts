@@ -1,8 +1,7 @@
 import type { Endpoint } from '@inmesh/core';
+import { type MutualPlan, tlsOptions, type TlsPlan } from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connectMutual } from './connect-mutual.ts';
-import type { MutualPlan } from './mutual.ts';
-import { type TlsPlan, tlsOptions } from './tls.ts';
 import { buildConnector } from './undici.ts';
 
 /**

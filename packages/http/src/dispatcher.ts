@@ -1,7 +1,7 @@
 import type { Mesh } from '@inmesh/core';
+import type { Credentials } from '@inmesh/net';
 import { type ParsedUrlQueryInput, stringify } from 'node:querystring';
 import { DEFAULT_REPLAY_BYTES, wrapBody } from './body.ts';
-import type { Credentials } from './credentials.ts';
 import { Delivery, type Wiring } from './delivery.ts';
 import { flatten } from './headers.ts';
 import { originOf } from './origin.ts';

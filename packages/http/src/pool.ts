@@ -1,11 +1,19 @@
 import { type Identity, type Mesh, MeshError, type Placement, type Wire } from '@inmesh/core';
+import {
+  type Credentials,
+  type HopTokens,
+  type MutualPlan,
+  noIdentity,
+  planTls,
+  secureNaming,
+  servernameOf,
+  type TlsPlan,
+  wantsMutual,
+} from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connector } from './connect.ts';
-import type { Credentials, HopTokens } from './credentials.ts';
-import { type MutualPlan, noIdentity, secureNaming, servernameOf, wantsMutual } from './mutual.ts';
 import type { HttpRequest } from './request.ts';
 import { Pool } from './undici.ts';
-import { type TlsPlan, planTls } from './tls.ts';
 
 /** A pool with the settings it was made for, so that a changed policy gets a new one. */
 export class PoolWire implements Wire {

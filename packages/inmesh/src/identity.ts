@@ -7,7 +7,7 @@ import {
   type MeshEvent,
   type PeerVerifier,
 } from '@inmesh/core';
-import type { Credentials, HopTokens } from '@inmesh/http';
+import type { Credentials, HopTokens } from '@inmesh/net';
 import { fileCertificates, findCertificates, hopTokenSigner, hopTokenVerifier, peerVerifier, workloadApi } from '@inmesh/identity';
 
 /** Where Istio's agent puts certificates for programs that ask for them. */

@@ -1,8 +1,8 @@
 import type { Closeable, Identity, Principal } from '@inmesh/core';
+import { chainOf } from '@inmesh/net';
 import type { Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
-import { chainOf } from '../mutual.ts';
 import { Link, type Passenger } from './link.ts';
 import { isTrusted } from './trust.ts';
 import type { InboundWiring } from './wiring.ts';

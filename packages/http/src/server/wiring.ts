@@ -1,7 +1,7 @@
 import type { Mesh } from '@inmesh/core';
+import type { Credentials } from '@inmesh/net';
 import type { Server } from 'node:http';
 import type { Http2SecureServer, Http2Server } from 'node:http2';
-import type { Credentials } from '../credentials.ts';
 
 /** Servers of Node that the mesh can stand in front of. */
 export type AnyServer = Server | Http2Server | Http2SecureServer;

@@ -1,0 +1,1 @@
+export { grpcJs } from './grpc-js.ts';
