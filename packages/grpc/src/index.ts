@@ -1,1 +1,1 @@
-export { grpcJs } from './grpc-js.ts';
+export { createGrpcClients, type GrpcClientOptions, type GrpcClients } from './client.ts';

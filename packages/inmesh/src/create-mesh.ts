@@ -14,6 +14,7 @@ import {
   type TokenVerifiers,
 } from '@inmesh/core';
 import { dnsResolver } from '@inmesh/discovery';
+import { createGrpcClients, type GrpcClients } from '@inmesh/grpc';
 import { createFetch, createRequest, type Fetch, install, type Installed, MeshDispatcher, type Request } from '@inmesh/http';
 import { type Document, type Problem, resolve, workload as completeWorkload, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
@@ -88,12 +89,17 @@ export interface IdentityStatus {
   readonly trouble: string;
 }
 
+/** Clients and servers of @grpc/grpc-js. */
+export type Grpc = GrpcClients;
+
 /** The mesh of this process. */
 export interface Mesh extends Servers {
   /** The built-in fetch, through the mesh. */
   readonly fetch: Fetch;
   /** The cheapest way to call: the body is collected, no stream is made unless asked for. */
   readonly request: Request;
+  /** For @grpc/grpc-js. */
+  readonly grpc: Grpc;
   /** For undici: `undici.request(url, { dispatcher: mesh.dispatcher })`. */
   readonly dispatcher: MeshDispatcher;
   /** Makes the global fetch of this process follow the mesh, until `close`. */
@@ -218,6 +224,7 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     fetch: createFetch(dispatcher),
     request: createRequest(dispatcher),
     dispatcher,
+    grpc: createGrpcClients(engine, { replayBytes: options.replayBytes, credentials: keyring }),
     install: () => {
       if (closing !== undefined) throw new MeshError('MISUSE', 'the mesh is closed and cannot be installed: create a new one');
       if (installed?.displaced === true) installed.uninstall();
