@@ -1,4 +1,4 @@
-import { Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerReadableStream, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, type ServiceDefinition, status } from '@grpc/grpc-js'; // prettier-ignore
+import { Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerReadableStream, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, type ServiceDefinition } from '@grpc/grpc-js'; // prettier-ignore
 
 export interface Message {
   readonly text: string;
@@ -100,12 +100,3 @@ export async function echo(name: string, { port = 0, host = '127.0.0.1' } = {}):
   });
   return Object.assign(made, { port: bound });
 }
-
-/** What a program gets of a unary call. */
-export interface Told {
-  readonly code: number;
-  readonly text: string;
-  readonly details: string;
-}
-
-export const OK = status.OK;

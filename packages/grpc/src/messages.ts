@@ -29,6 +29,9 @@ export class Messages {
   #keeps = true;
   #closed = false;
   #sink: Sink | undefined = undefined;
+  /** The sink that has a message it has not written yet. */
+  #writing: { readonly sink: Sink; readonly written: () => void } | undefined = undefined;
+  #halfClosed: Sink | undefined = undefined;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -37,16 +40,6 @@ export class Messages {
   /** Can all of it be sent again? */
   get replayable(): boolean {
     return this.#gone === 0 && this.#keeps;
-  }
-
-  /** The program has said all it has to say, in one message or none: the call is unary, or as good as. */
-  get whole(): boolean {
-    return this.#closed && this.#gone === 0;
-  }
-
-  /** Bytes that went to the sink in use. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   send(context: MessageContext, message: Buffer): void {
@@ -71,6 +64,8 @@ export class Messages {
   /** The sink is of no use any more: what comes waits for the next. */
   detach(sink: Sink): void {
     if (this.#sink === sink) this.#sink = undefined;
+    // It will not say any more that its message is written; the message is kept for the next, so the program may go on.
+    if (this.#writing?.sink === sink) this.#writing.written();
   }
 
   /** There will be no other attempt. */
@@ -88,19 +83,33 @@ export class Messages {
     return copy;
   }
 
+  /** One at a time: grpc-js has room for one message that cannot be written yet. */
   #pump(): void {
     const sink = this.#sink;
-    if (sink === undefined) return;
-    while (this.#sent - this.#gone < this.#held.length) {
-      const held = this.#held[this.#sent - this.#gone]!;
-      const { context, message } = held;
-      this.#sent += 1;
-      // Whoever waits for a message to be on its way is told once, however often it is sent.
-      held.context = { flags: context.flags };
-      sink.sendMessageWithContext(context, message);
+    if (sink === undefined || this.#writing !== undefined) return;
+    const held = this.#held[this.#sent - this.#gone];
+    if (held === undefined) {
+      if (this.#closed && this.#halfClosed !== sink) {
+        this.#halfClosed = sink;
+        sink.halfClose();
+      }
+      return;
     }
+    const { context, message } = held;
+    this.#sent += 1;
+    held.context = { flags: context.flags };
     if (!this.#keeps) this.#forget();
-    if (this.#closed) sink.halfClose();
+    let { callback } = context;
+    const written = (error?: Error | null): void => {
+      // Whoever waits for a message to be on its way is told once, however often it is sent.
+      const waiting = callback;
+      callback = undefined;
+      if (this.#writing?.sink === sink) this.#writing = undefined;
+      waiting?.(error);
+      this.#pump();
+    };
+    this.#writing = { sink, written };
+    sink.sendMessageWithContext({ flags: context.flags, callback: written }, message);
   }
 
   /** Lets go of what was sent. */
