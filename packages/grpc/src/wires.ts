@@ -1,31 +1,19 @@
 import type { Channel, ChannelOptions } from '@grpc/grpc-js';
-import type { Mesh, Placement, Wire } from '@inmesh/core';
-import {
-  type Credentials,
-  type HopTokens,
-  type MutualPlan,
-  noIdentity,
-  planTls,
-  secureNaming,
-  servernameOf,
-  wantsMutual,
-} from '@inmesh/net';
+import type { Mesh, Placement } from '@inmesh/core';
+import { type Credentials, type HopTokens, type KeptWire, keptWire, type MutualPlan, planConnection, tlsOf } from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { endpointCredentials } from './credentials.ts';
 import { grpcJs } from './grpc-js.ts';
 import type { Target } from './request.ts';
 
-type Identity = MutualPlan['identity'];
-
 /** A channel of grpc-js to one endpoint, with the settings it was made for. */
-export class ChannelWire implements Wire {
-  readonly policy: ClusterPolicy;
+export class ChannelWire implements KeptWire {
+  policy: ClusterPolicy;
+  identity: MutualPlan['identity'] | undefined;
   readonly settings: string;
   readonly channel: Channel;
-  /** The certificate its connections are made with; undefined where it is not the workload's. */
-  readonly identity: Identity | undefined;
 
-  constructor(policy: ClusterPolicy, settings: string, channel: Channel, identity: Identity | undefined) {
+  constructor(policy: ClusterPolicy, settings: string, channel: Channel, identity: ChannelWire['identity']) {
     this.policy = policy;
     this.settings = settings;
     this.channel = channel;
@@ -37,9 +25,6 @@ export class ChannelWire implements Wire {
     this.channel.close();
   }
 }
-
-/** Channels of one endpoint that are kept at a time: clients may have settings of their own without end. */
-const WIRES = 64;
 
 /** A new connection is tried soon and often: who is called is the mesh's choice, so a channel that rests costs calls to others only. */
 const RECONNECT = { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1000 };
@@ -86,44 +71,19 @@ export class WireTable {
     return this.#credentials?.hops;
   }
 
-  get(placement: Placement, authority: string, settings: ClientSettings): ChannelWire {
-    const { policy, wires, endpoint } = placement;
-    const identity = this.#identity(placement);
-    const tls = identity === undefined ? planTls(policy, 'http', authority) : undefined;
-    const key = `grpc ${identity !== undefined ? 'mutual' : (tls?.key ?? '')} ${settings.key}`;
-    const wire = wires.get(key) as ChannelWire | undefined;
-    if (wire !== undefined && wire.policy === policy && wire.identity === identity) return wire;
-    const depends = JSON.stringify([
-      policy.connection,
-      policy.tls,
-      identity?.version,
-      endpoint.serviceAccount,
-      this.#mesh.settings.trustDomain,
-    ]);
-    if (wire !== undefined && wire.settings === depends) {
-      // The document changed, these settings did not.
-      const renewed = new ChannelWire(policy, depends, wire.channel, identity);
-      wires.set(key, renewed);
-      return renewed;
-    }
-    // After a rotation too: calls under way finish on the connection of the old certificate, no new one begins there.
-    wire?.close();
-    if (wire === undefined && wires.size >= WIRES) {
-      const [oldest, left] = [...wires][0]!;
-      wires.delete(oldest);
-      left.close();
-    }
-    const plan = identity === undefined ? tls : this.#mutual(placement, identity);
-    const channel = new (grpcJs().Channel)(targetOf(placement), endpointCredentials(plan), {
-      ...RECONNECT,
-      ...idleOf(policy),
-      ...settings.options,
-      ...OURS,
-      'grpc.default_authority': authority,
+  get(placement: Placement, authority: string, client: ClientSettings): ChannelWire {
+    const plan = planConnection(this.#credentials, placement, 'http', authority);
+    return keptWire(placement, `grpc ${plan.key} ${client.key}`, plan, this.#mesh, (settings) => {
+      const { policy } = placement;
+      const credentials = endpointCredentials(tlsOf(placement, plan, this.#mesh, this.#credentials));
+      const channel = new (grpcJs().Channel)(targetOf(placement), credentials, {
+        ...RECONNECT,
+        ...idleOf(policy),
+        ...client.options,
+        ...OURS,
+      });
+      return new ChannelWire(policy, settings, channel, plan.identity);
     });
-    const made = new ChannelWire(policy, depends, channel, identity);
-    wires.set(key, made);
-    return made;
   }
 
   /** For a host outside the mesh: as without a mesh. */
@@ -133,23 +93,6 @@ export class WireTable {
       ...settings.options,
       'grpc.default_authority': authority,
     });
-  }
-
-  #identity({ policy, endpoint }: Placement): Identity | undefined {
-    if (!wantsMutual(policy, endpoint, 'http')) return undefined;
-    const identity = this.#credentials?.identity();
-    if (identity === undefined && policy.tls.mode === 'ISTIO_MUTUAL') throw noIdentity();
-    return identity;
-  }
-
-  #mutual({ policy, endpoint }: Placement, identity: Identity): MutualPlan {
-    return {
-      identity,
-      verifier: this.#credentials!.verifier,
-      clock: this.#mesh.clock,
-      servername: servernameOf(policy),
-      refuses: secureNaming(policy, endpoint, this.#mesh.settings),
-    };
   }
 }
 
