@@ -1,4 +1,4 @@
-import { Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerReadableStream, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, type ServiceDefinition } from '@grpc/grpc-js'; // prettier-ignore
+import { type CallOptions, type ChannelCredentials, type ClientDuplexStream, type ClientOptions, type ClientReadableStream, type ClientUnaryCall, type ClientWritableStream, makeClientConstructor, Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerReadableStream, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, type ServiceDefinition, type ServiceError } from '@grpc/grpc-js'; // prettier-ignore
 
 export interface Message {
   readonly text: string;
@@ -41,9 +41,8 @@ export interface Echo extends AsyncDisposable {
 }
 
 /** A plain server of grpc-js: says its name and what it heard. */
-export async function echo(name: string, { port = 0, host = '127.0.0.1' } = {}): Promise<Echo> {
+export async function echo(name: string, { port = 0, host = '127.0.0.1', server = new Server() } = {}): Promise<Echo> {
   const seen: Seen[] = [];
-  const server = new Server();
   const note = (path: string, metadata: Metadata, text: string) =>
     seen.push({ path, metadata: metadata.getMap() as Record<string, string>, text });
   const made: Echo = {
@@ -100,3 +99,59 @@ export async function echo(name: string, { port = 0, host = '127.0.0.1' } = {}):
   });
   return Object.assign(made, { port: bound });
 }
+
+/** What a program gets of a unary call. */
+export interface Answer {
+  readonly code: number;
+  readonly text: string;
+  readonly details: string;
+  readonly headers: Record<string, unknown>;
+  readonly trailers: Record<string, unknown>;
+}
+
+export interface EchoClient extends AsyncDisposable {
+  say(text: string, metadata?: Record<string, string>, options?: CallOptions): Promise<Answer>;
+  readonly stub: {
+    Say(
+      message: Message,
+      metadata: Metadata,
+      options: CallOptions,
+      callback: (error: ServiceError | null, answer?: Message) => void,
+    ): ClientUnaryCall;
+    Gather(callback: (error: ServiceError | null, answer?: Message) => void): ClientWritableStream<Message>;
+    Repeat(message: Message): ClientReadableStream<Message>;
+    Chat(options?: CallOptions): ClientDuplexStream<Message, Message>;
+    close(): void;
+  };
+}
+
+/** A client made by grpc-js. */
+export function echoClient(target: string, credentials: ChannelCredentials, options: ClientOptions = {}): EchoClient {
+  const Stub = makeClientConstructor(ECHO, 'Echo');
+  const stub = new Stub(target, credentials, options) as unknown as EchoClient['stub'];
+  return {
+    stub,
+    [Symbol.asyncDispose]: () => Promise.resolve(stub.close()),
+    say: (text, metadata = {}, options = {}) =>
+      new Promise((resolve) => {
+        const sent = new Metadata();
+        for (const [name, value] of Object.entries(metadata)) sent.set(name, value);
+        let headers: Record<string, unknown> = {};
+        const answer: { text: string } = { text: '' };
+        const call = stub.Say({ text }, sent, options, (_, message) => (answer.text = message?.text ?? ''));
+        call.on('metadata', (received) => (headers = received.getMap()));
+        call.on('status', ({ code, details, metadata: trailers }) => {
+          setImmediate(() => resolve({ code, details, text: answer.text, headers, trailers: trailers.getMap() }));
+        });
+      }),
+  };
+}
+
+/** All that a stream brings, and how it ended. */
+export const ended = (stream: ClientReadableStream<Message>): Promise<{ texts: string[]; code: number }> =>
+  new Promise((resolve) => {
+    const texts: string[] = [];
+    stream.on('data', ({ text }: Message) => texts.push(text));
+    stream.on('error', () => {});
+    stream.on('status', ({ code }) => setImmediate(() => resolve({ texts, code })));
+  });

@@ -14,8 +14,17 @@ import {
   type TokenVerifiers,
 } from '@inmesh/core';
 import { dnsResolver } from '@inmesh/discovery';
-import { createGrpcClients, type GrpcClients } from '@inmesh/grpc';
-import { createFetch, createRequest, type Fetch, install, type Installed, MeshDispatcher, type Request } from '@inmesh/http';
+import { createGrpcClients, type GrpcClients, type GrpcServers } from '@inmesh/grpc';
+import {
+  createFetch,
+  createRequest,
+  type Fetch,
+  type InboundMesh,
+  install,
+  type Installed,
+  MeshDispatcher,
+  type Request,
+} from '@inmesh/http';
 import { type Document, type Problem, resolve, workload as completeWorkload, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
 import { istioMetrics } from '@inmesh/telemetry';
@@ -90,7 +99,7 @@ export interface IdentityStatus {
 }
 
 /** Clients and servers of @grpc/grpc-js. */
-export type Grpc = GrpcClients;
+export type Grpc = GrpcClients & GrpcServers<InboundMesh>;
 
 /** The mesh of this process. */
 export interface Mesh extends Servers {
@@ -224,7 +233,7 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     fetch: createFetch(dispatcher),
     request: createRequest(dispatcher),
     dispatcher,
-    grpc: createGrpcClients(engine, { replayBytes: options.replayBytes, credentials: keyring }),
+    grpc: { ...createGrpcClients(engine, { replayBytes: options.replayBytes, credentials: keyring }), ...room.grpc },
     install: () => {
       if (closing !== undefined) throw new MeshError('MISUSE', 'the mesh is closed and cannot be installed: create a new one');
       if (installed?.displaced === true) installed.uninstall();
