@@ -110,7 +110,7 @@ export interface Answer {
 }
 
 export interface EchoClient extends AsyncDisposable {
-  say(text: string, metadata?: Record<string, string>, options?: CallOptions): Promise<Answer>;
+  readonly say: (text: string, metadata?: Record<string, string>, options?: CallOptions) => Promise<Answer>;
   readonly stub: {
     Say(
       message: Message,
