@@ -1,4 +1,4 @@
-export { type Call, type Edits, type Exchange, type LocalAnswer, NO_EDITS, type Reply, type Transport } from './call.ts';
+export { type Call, type Edits, type Exchange, FirstExchange, type LocalAnswer, NO_EDITS, type Reply, type Transport } from './call.ts';
 export type { AuditRecord, AuditSink } from './ports/audit.ts';
 export type { CertificateSource, Identity, IdentityState, PeerVerifier, VerifiedPeer } from './ports/certificates.ts';
 export type { TokenOutcome, TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
@@ -36,6 +36,7 @@ export { explainInbound } from './explain/inbound.ts';
 export type { ExplainInboundRequest, ExplainInboundTools, InboundExplanation } from './explain/inbound-explanation.ts';
 export type { Decision } from './inbound/authorization.ts';
 export { DEADLINE_HEADER } from './filters/deadline.ts';
+export { pause } from './filters/pause.ts';
 export { editLines, HOP_HEADER, type HopProof, type InboundCall, isGrpc, readCall, type Received } from './inbound/received.ts';
 export type { InboundView } from './inbound-table.ts';
 export { normalizeTarget, type PathNormalization, type Target } from './inbound/normalize.ts';

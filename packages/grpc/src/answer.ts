@@ -8,8 +8,6 @@ export interface Handable {
   /** Hands everything over that came and comes. From here on nothing is repeated. */
   deliver(): void;
   startRead(): void;
-  /** Peer and authentication are those of the chosen attempt. */
-  readonly peer: string | undefined;
 }
 
 /** Whoever is told how the call ended. */
@@ -23,7 +21,6 @@ export class LocalReply implements Reply<Handable>, Handable {
   readonly status = 200;
   readonly grpcStatus: number;
   readonly endpoint = undefined;
-  readonly peer = undefined;
   readonly #recipient: Recipient;
   readonly #exchange: Exchange;
   readonly #told: StatusObject;

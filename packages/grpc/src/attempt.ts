@@ -6,6 +6,7 @@ import {
   type Exchange,
   type Expiring,
   HOP_HEADER,
+  type Mesh,
   MeshError,
   type Placement,
   type Reply,
@@ -15,8 +16,8 @@ import { grpcJs } from './grpc-js.ts';
 import type { Messages } from './messages.ts';
 import { editedMetadata } from './metadata.ts';
 import type { GrpcRequest } from './request.ts';
-import { failureOf } from './status.ts';
-import type { ChannelWire } from './wires.ts';
+import { failureOf, internal } from './status.ts';
+import type { ChannelWire, ClientSettings, WireTable } from './wires.ts';
 
 /** grpc-js's call on a channel. */
 export type GrpcCall = ReturnType<Channel['createCall']>;
@@ -31,6 +32,13 @@ export interface Caller {
   onReceiveMetadata(metadata: Metadata): void;
   onReceiveMessage(message: Buffer): void;
   finish(status: StatusObject): void;
+}
+
+/** What attempts are made with. */
+export interface Attempting {
+  readonly mesh: Mesh;
+  readonly wires: WireTable;
+  readonly settings: ClientSettings;
 }
 
 /** What the mesh cannot judge and must not repeat: the program's own limits, as grpc-js words them. */
@@ -55,7 +63,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   readonly #caller: Caller;
   readonly #exchange: Exchange;
   readonly #placement: Placement;
-  readonly #now: () => number;
+  readonly #tools: Attempting;
   #resolve!: (reply: Reply<Handable>) => void;
   #reject!: (error: unknown) => void;
   #inner: GrpcCall | undefined = undefined;
@@ -70,11 +78,11 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   /** The slot stands for the connection, not for the answer. */
   #connecting = false;
 
-  constructor(caller: Caller, exchange: Exchange, placement: Placement, now: () => number) {
+  constructor(caller: Caller, exchange: Exchange, placement: Placement, tools: Attempting) {
     this.#caller = caller;
     this.#exchange = exchange;
     this.#placement = placement;
-    this.#now = now;
+    this.#tools = tools;
     this.endpoint = placement.endpoint;
   }
 
@@ -96,33 +104,41 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     return values.length === 0 ? undefined : values.join(',');
   }
 
-  /** `wire`: finds the channel, or throws why there is none. `hop`: a token for the service, if one is to be sent. */
-  start(wire: () => ChannelWire, hop: (wire: ChannelWire) => string | undefined): Promise<Reply<Handable>> {
+  start(): Promise<Reply<Handable>> {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
       try {
-        this.#wire = wire();
-        this.#send(this.#wire, hop(this.#wire));
+        this.#send();
       } catch (error) {
-        this.#fail(MeshError.is(error) ? error : new MeshError('CANCELLED', 'the request itself could not be sent', { cause: error }));
+        if (MeshError.is(error)) this.#fail(error);
+        else this.#own(internal(`the request itself could not be sent: ${(error as Error).message}`));
       }
     });
   }
 
-  #send({ channel }: ChannelWire, hop: string | undefined): void {
+  #send(): void {
     const { edits, life } = this.#exchange;
     const { request, messages, credentials } = this.#caller;
+    const { wires, settings } = this.#tools;
     life.work(this);
     if (this.#ended) return;
-    this.#bound(channel);
     const authority = edits.authority ?? request.authority;
-    const inner = channel.createCall(edits.path ?? request.path, Infinity, authority, null, 0);
+    const wire = wires.get(this.#placement, authority, settings);
+    this.#wire = wire;
+    this.#bound(wire.channel);
+    const inner = wire.channel.createCall(edits.path ?? request.path, Infinity, authority, null, 0);
     this.#inner = inner;
     if (credentials !== undefined) inner.setCredentials(credentials);
-    inner.start(this.#headers(request.metadata, hop), this);
+    inner.start(this.#headers(request.metadata, this.#hop(wire)), this);
     messages.sendTo(inner);
     if (this.#caller.reading) inner.startRead();
+  }
+
+  /** A token that says who calls, for a service of the mesh; mutual TLS proves it already. */
+  #hop({ identity }: ChannelWire): string | undefined {
+    const { service, location } = this.#placement.policy;
+    return identity === undefined && location === 'internal' ? this.#tools.wires.hops?.sign(service) : undefined;
   }
 
   /** A try has a time of its own, and so has the connection, where there is none yet. */
@@ -132,7 +148,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     const { connectTimeoutMs } = this.#placement.policy.connection;
     this.#connecting = channel.getConnectivityState(true) !== READY && (attemptTimeoutMs === 0 || connectTimeoutMs < attemptTimeoutMs);
     const ms = this.#connecting ? connectTimeoutMs : attemptTimeoutMs;
-    if (ms > 0) this.#slot = life.deadlines.add(this, this.#now() + ms);
+    if (ms > 0) this.#slot = life.deadlines.add(this, this.#tools.mesh.now() + ms);
   }
 
   #headers(metadata: Metadata, hop: string | undefined): Metadata {
@@ -141,7 +157,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     if (life.deadline === Infinity && hop === undefined) return edited;
     const result = edited === metadata ? metadata.clone() : edited;
     // Not as grpc-js's deadline: the mesh keeps time itself, for all attempts together.
-    if (life.deadline < Infinity) result.set('grpc-timeout', timeoutText(life.deadline - this.#now()));
+    if (life.deadline < Infinity) result.set('grpc-timeout', timeoutText(life.deadline - this.#tools.mesh.now()));
     if (hop !== undefined) result.set(HOP_HEADER, hop);
     return result;
   }
@@ -227,7 +243,8 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     const { connectTimeoutMs } = this.#placement.policy.connection;
     if (this.#wire?.channel.getConnectivityState(false) !== grpcJs().connectivityState.READY)
       return this.#stop(new MeshError('CONNECT_FAILED', `${address}: no connection within ${connectTimeoutMs} ms`, { phase: 'unsent' }));
-    if (attemptTimeoutMs > 0) this.#slot = this.#exchange.life.deadlines.add(this, this.#now() + attemptTimeoutMs - connectTimeoutMs);
+    if (attemptTimeoutMs > 0)
+      this.#slot = this.#exchange.life.deadlines.add(this, this.#tools.mesh.now() + attemptTimeoutMs - connectTimeoutMs);
   }
 
   /** The whole call is over: deadline or caller. */

@@ -1,26 +1,22 @@
 import type { CallCredentials, Channel, InterceptingListener, Metadata, StatusObject } from '@grpc/grpc-js';
-import { type Exchange, type Life, type LocalAnswer, type Mesh, MeshError, NO_EDITS, type Placement, type Reply, type Routed, type Transport } from '@inmesh/core'; // prettier-ignore
+import { type Exchange, FirstExchange, type Life, type LocalAnswer, MeshError, pause, type Placement, type Reply, type Routed, type Transport } from '@inmesh/core'; // prettier-ignore
 import { type Handable, LocalReply } from './answer.ts';
-import { type Caller, GrpcAttempt, type GrpcCall, OwnFailure } from './attempt.ts';
+import { type Attempting, type Caller, GrpcAttempt, type GrpcCall, OwnFailure } from './attempt.ts';
 import { grpcJs } from './grpc-js.ts';
 import { type MessageContext, Messages } from './messages.ts';
 import { GrpcRequest, type Target } from './request.ts';
-import type { ClientSettings, WireTable } from './wires.ts';
+import { internal } from './status.ts';
 
 /** What the calls of one client share. */
-export interface ClientWiring {
-  readonly mesh: Mesh;
-  readonly wires: WireTable;
-  readonly settings: ClientSettings;
+export interface ClientWiring extends Attempting {
   /** Request bytes kept so that a call can be sent again. */
   readonly replayBytes: number;
   /** The way to a target outside the mesh. */
   readonly outside: () => Channel;
 }
 
-/** A server call on whose behalf this one is made: its end and its deadline are this one's. */
+/** A server call on whose behalf this one is made: its end is this one's. */
 export interface ParentCall {
-  getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;
 }
 
@@ -32,26 +28,6 @@ export interface CallStart {
   readonly parent: ParentCall | undefined;
   readonly number: number;
 }
-
-class FirstExchange implements Exchange {
-  readonly call: GrpcRequest;
-  readonly life: Life;
-  readonly attempt = 0;
-  readonly tried: readonly never[] = NONE;
-  edits: Exchange['edits'];
-  hashKey: bigint | undefined;
-  attemptTimeoutMs = 0;
-  readonly avoidPriorities: readonly never[] = NONE;
-
-  constructor(call: GrpcRequest, life: Life, edits = NO_EDITS, hashKey?: bigint) {
-    this.call = call;
-    this.life = life;
-    this.edits = edits;
-    this.hashKey = hashKey;
-  }
-}
-
-const NONE: readonly never[] = [];
 
 /** How long a call that waits for its service (waitForReady) rests before it looks again. */
 const WAIT_MS = { first: 50, most: 1000 };
@@ -106,8 +82,7 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   #limit(life: Life): void {
     const { deadline, parent } = this.#start;
     const { mesh } = this.#wiring;
-    const end = Math.min(deadline, parent === undefined ? Infinity : Number(parent.getDeadline()));
-    if (end < Infinity) life.limit(mesh.now() + Math.max(0, end - mesh.clock.wall()));
+    if (deadline < Infinity) life.limit(mesh.now() + Math.max(0, deadline - mesh.clock.wall()));
     parent?.on('cancelled', () => this.cancelWithStatus(grpcJs().status.CANCELLED, 'Cancelled by parent call'));
   }
 
@@ -152,14 +127,7 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   // ---- what the mesh drives --------------------------------------------------------------------------------------
 
   attempt(exchange: Exchange, placement: Placement): Promise<Reply<Handable>> {
-    const { mesh, wires, settings } = this.#wiring;
-    const attempt = new GrpcAttempt(this, exchange, placement, () => mesh.now());
-    this.#attempt = attempt;
-    const { service, location } = placement.policy;
-    return attempt.start(
-      () => wires.get(placement, exchange.edits.authority ?? this.request.authority, settings),
-      ({ identity }) => (identity === undefined && location === 'internal' ? wires.hops?.sign(service) : undefined),
-    );
+    return (this.#attempt = new GrpcAttempt(this, exchange, placement, this.#wiring)).start();
   }
 
   answer(exchange: Exchange, local: LocalAnswer): Reply<Handable> {
@@ -185,7 +153,7 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     if (this.credentials !== undefined) inner.setCredentials(this.credentials);
     const worker = { cancelled: ({ message }: MeshError) => inner.cancelWithStatus(grpcJs().status.CANCELLED, message) };
     life.work(worker);
-    this.#chosen = { deliver: () => {}, startRead: () => inner.startRead(), peer: undefined };
+    this.#chosen = { deliver: () => {}, startRead: () => inner.startRead() };
     inner.start(metadata, {
       onReceiveMetadata: (headers) => this.onReceiveMetadata(headers),
       onReceiveMessage: (message: Buffer) => this.onReceiveMessage(message),
@@ -197,16 +165,19 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   }
 
   async #run(routed: Routed, exchange: Exchange): Promise<void> {
-    const { mesh } = this.#wiring;
     for (let wait = WAIT_MS.first; ; wait = Math.min(wait * 2, WAIT_MS.most)) {
       try {
         return this.#hand(await routed.handler(exchange, this));
       } catch (error) {
         if (this.#over) return;
         if (error instanceof OwnFailure) return this.finish(error.told);
-        if (!MeshError.is(error)) return this.finish(internal(error as Error));
-        if (this.#waits(error) && (await rested(mesh, exchange.life, wait))) continue;
-        return this.#refuse(exchange.life.why ?? error, exchange);
+        if (!MeshError.is(error)) return this.finish(internal((error as Error).message));
+        if (!this.#waits(error)) return this.#refuse(error, exchange);
+      }
+      try {
+        await pause(exchange.life, this.#wiring.mesh.clock, wait);
+      } catch (error) {
+        return this.#refuse(error as MeshError, exchange);
       }
     }
   }
@@ -274,13 +245,8 @@ class Shadow implements Caller, Transport<Handable> {
   }
 
   async attempt(exchange: Exchange, placement: Placement): Promise<Reply<Handable>> {
-    const { mesh, wires, settings } = this.#wiring;
-    const attempt = new GrpcAttempt(this, exchange, placement, () => mesh.now());
-    this.#attempt = attempt;
-    const reply = await attempt.start(
-      () => wires.get(placement, exchange.edits.authority ?? this.request.authority, settings),
-      () => undefined,
-    );
+    this.#attempt = new GrpcAttempt(this, exchange, placement, this.#wiring);
+    const reply = await this.#attempt.start();
     reply.value.deliver();
     return reply;
   }
@@ -299,26 +265,3 @@ class Shadow implements Caller, Transport<Handable> {
     this.#life.end(200, code, this.#wiring.mesh.now());
   }
 }
-
-/** False: the call was over before. */
-function rested({ clock }: Mesh, life: Life, ms: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const worker = {
-      cancelled: () => {
-        timer.cancel();
-        resolve(false);
-      },
-    };
-    const timer = clock.after(ms, () => {
-      life.rest(worker);
-      resolve(life.why === undefined);
-    }, true); // prettier-ignore
-    life.work(worker);
-  });
-}
-
-const internal = (error: Error): StatusObject => ({
-  code: grpcJs().status.INTERNAL,
-  details: error.message,
-  metadata: new (grpcJs().Metadata)(),
-});

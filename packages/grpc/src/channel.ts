@@ -1,6 +1,6 @@
 import type { Channel, ChannelInterface, ChannelOptions } from '@grpc/grpc-js';
 import { type Mesh, MeshError } from '@inmesh/core';
-import { type ClientWiring, MeshCall, type ParentCall } from './call.ts';
+import { type ClientWiring, MeshCall } from './call.ts';
 import { grpcJs } from './grpc-js.ts';
 import type { Target } from './request.ts';
 import { portOf } from './target.ts';
@@ -41,7 +41,7 @@ export class MeshChannel implements ChannelInterface {
     if (this.#closed) throw new Error('Channel has been closed');
     const { propagate } = grpcJs();
     const flags = propagateFlags ?? propagate.DEFAULTS;
-    const parent: ParentCall | undefined = parentCall ?? undefined;
+    const parent = parentCall ?? undefined;
     return new MeshCall(this.#wiring, {
       target: typeof host === 'string' ? { ...this.#target(), ...parseName(host), port: this.#target().port } : this.#target(),
       path: method,

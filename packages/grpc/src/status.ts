@@ -1,5 +1,4 @@
-import type { LocalAnswer } from '@inmesh/core';
-import { type Code, MeshError, type Phase } from '@inmesh/core';
+import { type Code, type LocalAnswer, MeshError, type Phase } from '@inmesh/core';
 import type { StatusObject } from '@grpc/grpc-js';
 import { grpcJs } from './grpc-js.ts';
 import { editedMetadata } from './metadata.ts';
@@ -51,3 +50,10 @@ export function statusOf({ grpcStatus, message, body, headers }: LocalAnswer): S
     ),
   };
 }
+
+/** What went wrong in this process, as the status of a call. */
+export const internal = (details: string): StatusObject => ({
+  code: grpcJs().status.INTERNAL,
+  details,
+  metadata: new (grpcJs().Metadata)(),
+});

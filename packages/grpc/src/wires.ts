@@ -37,18 +37,32 @@ const OURS: ChannelOptions = {
   'grpc.enable_http_proxy': 0,
 };
 
-/** Options of grpc-js that a program gives its client and that hold for each connection, as a key: sizes, keepalive, compression. */
+/** Options of grpc-js that a program gives its client and that hold for each connection: sizes, keepalive, compression. */
 export interface ClientSettings {
   readonly options: ChannelOptions;
-  readonly key: string;
+  /** The key of connections of these settings that are secured as a plan's key says. Made once for each. */
+  readonly keyOf: (plan: string) => string;
 }
 
 export function clientSettings(given: ChannelOptions): ClientSettings {
   const options = Object.fromEntries(
     Object.entries(given).filter(([name]) => name.startsWith('grpc') && !(name in OURS) && !NOT_THEIRS.has(name)),
   );
-  return { options, key: JSON.stringify(options) };
+  const text = JSON.stringify(options);
+  const keys = new Map<string, string>();
+  const keyOf = (plan: string): string => {
+    let key = keys.get(plan);
+    if (key === undefined) {
+      // Under a wildcard host plans have no end.
+      if (keys.size >= KEYS) keys.clear();
+      keys.set(plan, (key = `grpc ${plan} ${text}`));
+    }
+    return key;
+  };
+  return { options, keyOf };
 }
+
+const KEYS = 64;
 
 const NOT_THEIRS: ReadonlySet<string> = new Set([
   'grpc.service_config',
@@ -73,7 +87,7 @@ export class WireTable {
 
   get(placement: Placement, authority: string, client: ClientSettings): ChannelWire {
     const plan = planConnection(this.#credentials, placement, 'http', authority);
-    return keptWire(placement, `grpc ${plan.key} ${client.key}`, plan, this.#mesh, (settings) => {
+    return keptWire(placement, client.keyOf(plan.key), plan, this.#mesh, (settings) => {
       const { policy } = placement;
       const credentials = endpointCredentials(tlsOf(placement, plan, this.#mesh, this.#credentials));
       const channel = new (grpcJs().Channel)(targetOf(placement), credentials, {

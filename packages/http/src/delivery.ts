@@ -1,5 +1,6 @@
 import {
   type Exchange,
+  FirstExchange,
   type Life,
   type LocalAnswer,
   type Mesh,
@@ -8,7 +9,6 @@ import {
   type Reply,
   type Routed,
   type Transport,
-  NO_EDITS,
 } from '@inmesh/core';
 import { LocalReply } from './answer.ts';
 import type { Application, Handable, RawHeaders } from './application.ts';
@@ -191,30 +191,6 @@ export class Delivery implements Transport<Handable>, Application {
   }
 }
 
-/**
- * The exchange of a call that no filter has touched yet. A class, as everything that knows a call is: V8 counts how many
- * objects of a literal survive, and once it finds that most do (one burst is enough) it makes them in old space, from
- * where, dead, each keeps its whole call alive until the next full collection.
- */
-class FirstExchange implements Exchange {
-  readonly call: HttpRequest;
-  readonly life: Life;
-  readonly attempt = 0;
-  readonly tried: readonly never[] = NONE;
-  edits: Exchange['edits'];
-  hashKey: bigint | undefined;
-  attemptTimeoutMs = 0;
-  readonly avoidPriorities: readonly never[] = NONE;
-
-  constructor(call: HttpRequest, life: Life, edits = NO_EDITS, hashKey?: bigint) {
-    this.call = call;
-    this.life = life;
-    this.edits = edits;
-    this.hashKey = hashKey;
-  }
-}
-
-const NONE: readonly never[] = [];
 const SILENT: Dispatcher.DispatchHandler = {};
 /** In place of a request that is over. */
 const OVER = new HttpRequest({ scheme: 'http', host: '', port: 0, authority: '' }, 'GET', '/', ['host', ''], null, {});

@@ -2,7 +2,7 @@ import type { FlatHeaders } from './headers.ts';
 import type { WireOptions } from './request.ts';
 import type { Dispatcher } from './undici.ts';
 
-/** What undici is asked to send. A class and no literal, for the reason `FirstExchange` (delivery.ts) gives. */
+/** What undici is asked to send. A class and no literal, for the reason `FirstExchange` of core gives. */
 export class Sending implements Dispatcher.DispatchOptions {
   readonly path: string;
   readonly method: Dispatcher.HttpMethod;

@@ -1,13 +1,13 @@
 import {
   type Cancellable,
   type Exchange,
+  FirstExchange,
   GrpcStatus,
   type InboundCall,
   type Life,
   type LocalAnswer,
   type Mesh,
   MeshError,
-  NO_EDITS,
   type Reply,
   type Routed,
   type Transport,
@@ -44,22 +44,6 @@ const PASSED: Reply<Served> = {
   discard: () => {},
 };
 const PASSED_ON = Promise.resolve(PASSED);
-
-class FirstExchange implements Exchange {
-  readonly call: InboundCall;
-  readonly life: Life;
-  readonly attempt = 0;
-  readonly tried: readonly never[] = NONE;
-  edits: Exchange['edits'] = NO_EDITS;
-  hashKey: undefined = undefined;
-  attemptTimeoutMs = 0;
-  readonly avoidPriorities: readonly never[] = NONE;
-
-  constructor(call: InboundCall, life: Life) {
-    this.call = call;
-    this.life = life;
-  }
-}
 
 const NONE: readonly never[] = [];
 
