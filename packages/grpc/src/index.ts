@@ -1,1 +1,10 @@
 export { grpcJs } from './grpc-js.ts';
+export {
+  createGrpcServers,
+  type GrpcDrainOptions,
+  type GrpcServers,
+  type ServerCall,
+  type ServerTools,
+  type WrapOptions,
+  type WrappedGrpcServer,
+} from './server/index.ts';

@@ -14,7 +14,8 @@ import {
   type TokenVerifiers,
 } from '@inmesh/core';
 import { dnsResolver } from '@inmesh/discovery';
-import { createFetch, createRequest, type Fetch, install, type Installed, MeshDispatcher, type Request } from '@inmesh/http';
+import type { GrpcServers } from '@inmesh/grpc';
+import { createFetch, createRequest, type Fetch, type InboundMesh, install, type Installed, MeshDispatcher, type Request } from '@inmesh/http';
 import { type Document, type Problem, resolve, workload as completeWorkload, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
 import { istioMetrics } from '@inmesh/telemetry';
@@ -92,6 +93,8 @@ export interface IdentityStatus {
 export interface Mesh extends Servers {
   /** The built-in fetch, through the mesh. */
   readonly fetch: Fetch;
+  /** For servers built with @grpc/grpc-js. */
+  readonly grpc: GrpcServers<InboundMesh>;
   /** The cheapest way to call: the body is collected, no stream is made unless asked for. */
   readonly request: Request;
   /** For undici: `undici.request(url, { dispatcher: mesh.dispatcher })`. */
@@ -215,6 +218,7 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
   };
   return {
     ...room.servers,
+    grpc: room.grpc,
     fetch: createFetch(dispatcher),
     request: createRequest(dispatcher),
     dispatcher,

@@ -1,3 +1,4 @@
+import { createGrpcServers, type GrpcServers } from '@inmesh/grpc';
 import {
   type AnyServer,
   attach,
@@ -11,6 +12,7 @@ import {
   type FastifyPlugin,
   type FetchHandler,
   type FetchPeer,
+  type InboundMesh,
   type InboundWiring,
   listen,
   type Listening,
@@ -43,6 +45,9 @@ export interface Servers {
 /** The servers of one mesh, and how they leave with it. */
 export class ServerRoom {
   readonly servers: Servers;
+  /** The part of `mesh.grpc` that serves. */
+  readonly grpc: GrpcServers<InboundMesh>;
+  readonly #grpc: ReturnType<typeof createGrpcServers<InboundMesh>>;
   readonly #listening = new Set<Listening>();
   #leaving = 0;
   #closing = false;
@@ -58,6 +63,20 @@ export class ServerRoom {
       fastify: createFastifyPlugin(wiring, warn),
       fetchHandler: (handler, peerOf) => createFetchHandler(wiring, handler, peerOf),
     };
+    this.#grpc = createGrpcServers({
+      attach: (server) => attach(server, wiring),
+      callerOf: ({ mesh }) => mesh,
+      clock: wiring.mesh.clock,
+    });
+    const { wrap, server, caller } = this.#grpc;
+    this.grpc = {
+      server,
+      caller,
+      wrap: (one, options) => {
+        const wrapped = wrap(one, options);
+        return { drain: (how) => this.#leave((given) => wrapped.drain(given), how) };
+      },
+    };
   }
 
   /** May callers be sent here? Not while a server of this process leaves, nor when the last has left. */
@@ -65,10 +84,13 @@ export class ServerRoom {
     return !this.#closing && this.#leaving === 0;
   }
 
-  /** Lets every server that the mesh opened leave. Those of the program are the program's to close. */
+  /** Lets every server leave that the mesh opened, or wrapped. Those it was only attached to are the program's to close. */
   async close(graceMs: number): Promise<void> {
     this.#closing = true;
-    await Promise.all([...this.#listening].map((one) => one.close({ graceMs })));
+    await Promise.all([
+      ...[...this.#listening].map((one) => one.close({ graceMs })),
+      ...[...this.#grpc.bound].map((one) => one.drain({ graceMs })),
+    ]);
   }
 
   #attach(server: AnyServer, wiring: InboundWiring): Attached {
@@ -91,6 +113,6 @@ export class ServerRoom {
     this.#leaving += 1;
     await drain(options);
     // Others are still there to be called.
-    if (this.#listening.size > 0) this.#leaving -= 1;
+    if (this.#listening.size + this.#grpc.bound.size > 0) this.#leaving -= 1;
   }
 }

@@ -1,6 +1,7 @@
 import {
   type Cancellable,
   type Exchange,
+  GrpcStatus,
   type InboundCall,
   type Life,
   type LocalAnswer,
@@ -27,8 +28,8 @@ export interface Outlet {
   last(): void;
   /** The caller is gone, or the answer is under way already: there is nothing to say. */
   readonly closed: boolean;
-  /** Ends what is under way. */
-  destroy(): void;
+  /** Ends what is under way: by `last`, if no answer has begun and the program could not stumble over one, else without a word. */
+  destroy(last?: LocalAnswer): void;
 }
 
 type Served = LocalAnswer | undefined;
@@ -68,6 +69,7 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
   readonly #mesh: Mesh;
   readonly #outlet: Outlet;
   readonly #link: { leave(call: Passenger): void } | undefined;
+  #grpc = false;
   #passed = false;
   #over = false;
 
@@ -81,6 +83,7 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
   /** Runs the call. What the program throws at once is thrown on, as without a mesh. */
   run(routed: Routed, call: InboundCall): void {
     const exchange = new FirstExchange(call, this.life);
+    this.#grpc = call.protocol === 'grpc';
     let outcome: Promise<Reply<Served>>;
     try {
       outcome = routed.handler(exchange, this);
@@ -118,25 +121,37 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
 
   /**
    * The deadline passed. Nobody waits for the answer, and the program may be about to begin it: it is cut, for an answer
-   * of ours in its place would make the program's own throw.
+   * of ours in its place would make the program's own throw. Only gRPC is told.
    */
   cancelled(error: MeshError): void {
     if (error.flag !== null) this.life.flag(error.flag);
-    this.#outlet.destroy();
+    this.#outlet.destroy(this.#grpc ? asGrpc(this.#mesh.refusal(error, this.life)) : undefined);
   }
 
-  /** The last byte is through, or the caller is gone. `status` 0: no answer began. */
+  /** The last byte is through, or the caller is gone. `status` 0: no answer began. `grpcStatus` −1: none was sent. */
   end(status: number, grpcStatus: number, gone: boolean): void {
     if (this.#over) return;
     this.#over = true;
-    if (gone && this.life.why === undefined) this.life.flag('DC');
-    this.life.end(status, grpcStatus, this.#mesh.now());
+    if (gone && this.life.why === undefined) this.#left();
+    this.life.end(status, this.#grpc && grpcStatus < 0 ? this.#unsaid() : grpcStatus, this.#mesh.now());
     this.#link?.leave(this);
   }
 
-  #answer(local: Served, { call, edits }: Exchange): void {
+  /** The status of a call of gRPC that ended without one, as its caller sees it. */
+  #unsaid(): number {
+    return this.life.why?.grpcStatus ?? GrpcStatus.UNKNOWN;
+  }
+
+  /** Whoever works on his answer may stop. */
+  #left(): void {
+    this.life.rest(this);
+    this.life.flag('DC');
+    this.life.cancel(new MeshError('CANCELLED', 'the caller went away'));
+  }
+
+  #answer(local: Served, { edits }: Exchange): void {
     if (local === undefined || this.#outlet.closed) return;
-    this.#outlet.answer(call.protocol === 'grpc' ? asGrpc(local) : local, edits.response);
+    this.#outlet.answer(this.#grpc ? asGrpc(local) : local, edits.response);
   }
 
   #refuse(error: unknown, exchange: Exchange): void {

@@ -97,7 +97,10 @@ export class StreamOutlet implements Outlet {
 
   last(): void {}
 
-  destroy(): void {
-    this.#stream.close(constants.NGHTTP2_CANCEL);
+  /** A stream that is closed takes no answer of the program, so ours can stand in its place. */
+  destroy(last?: LocalAnswer): void {
+    if (last === undefined || this.closed) return this.#stream.close(constants.NGHTTP2_CANCEL);
+    this.answer(last, []);
+    this.#stream.close();
   }
 }
