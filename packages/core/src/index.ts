@@ -30,7 +30,7 @@ export {
   type RouteObserver,
   silentObserver,
 } from './observer.ts';
-export type { Placement, Wire } from './placement.ts';
+export { AWAITED, type Placement, type Wire } from './placement.ts';
 export type { Closeable, Resolution, Resolver, ServiceRef } from './ports/resolver.ts';
 export { explainInbound } from './explain/inbound.ts';
 export type { ExplainInboundRequest, ExplainInboundTools, InboundExplanation } from './explain/inbound-explanation.ts';

@@ -7,9 +7,13 @@ export interface Wire {
   close(): void;
 }
 
+/** In place of a grpc-status: the headers arrived without one, the trailers will say how it went. */
+export const AWAITED = -2;
+
 /**
  * One attempt, placed: which endpoint, and who must learn how it goes. Made by the cluster, told by the transport.
- * Both calls are synchronous, never throw, and come in this order; `responded` is left out when no headers came.
+ * Both calls are synchronous, never throw, and come in this order; `responded` is left out when no headers came, and comes
+ * again after AWAITED.
  */
 export interface Placement {
   readonly endpoint: Endpoint;
@@ -17,7 +21,7 @@ export interface Placement {
   readonly wires: Map<string, Wire>;
   /** Connection settings, TLS and protocol of the destination. */
   readonly policy: ClusterPolicy;
-  /** Response headers arrived. grpcStatus −1: none in the headers. */
+  /** Response headers arrived. grpcStatus −1: none in the headers. AWAITED: not before the trailers, which then say it. */
   responded(status: number, grpcStatus: number): void;
   /** The attempt is over: body read to its end (no error), or failed, or dropped (`CANCELLED`). */
   ended(error: MeshError | undefined): void;

@@ -1,4 +1,4 @@
-export { grpcJs } from './grpc-js.ts';
+export { createGrpcClients, type GrpcClientOptions, type GrpcClients } from './client.ts';
 export {
   createGrpcServers,
   type GrpcDrainOptions,

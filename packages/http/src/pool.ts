@@ -1,14 +1,13 @@
-import { type Identity, type Mesh, MeshError, type Placement, type Wire } from '@inmesh/core';
+import { type Mesh, MeshError, type Placement } from '@inmesh/core';
 import {
   type Credentials,
   type HopTokens,
+  type KeptWire,
+  keptWire,
   type MutualPlan,
-  noIdentity,
-  planTls,
-  secureNaming,
-  servernameOf,
+  planConnection,
   type TlsPlan,
-  wantsMutual,
+  tlsOf,
 } from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connector } from './connect.ts';
@@ -16,8 +15,9 @@ import type { HttpRequest } from './request.ts';
 import { Pool } from './undici.ts';
 
 /** A pool with the settings it was made for, so that a changed policy gets a new one. */
-export class PoolWire implements Wire {
-  readonly policy: ClusterPolicy;
+export class PoolWire implements KeptWire {
+  policy: ClusterPolicy;
+  identity: MutualPlan['identity'] | undefined;
   readonly settings: string;
   readonly pool: Pool;
   /**
@@ -25,11 +25,9 @@ export class PoolWire implements Wire {
    * of each request. Without TLS it has no meaning, but sparing undici the look at the header is worth most of a µs.
    */
   readonly servername: string;
-  /** The certificate its connections were made with; undefined where it is not the workload's. */
-  readonly identity: Identity | undefined;
   readonly #open: Set<Pool>;
 
-  constructor(policy: ClusterPolicy, settings: string, pool: Pool, servername: string, identity: Identity | undefined, open: Set<Pool>) {
+  constructor(policy: ClusterPolicy, settings: string, pool: Pool, servername: string, identity: PoolWire['identity'], open: Set<Pool>) {
     this.policy = policy;
     this.identity = identity;
     this.settings = settings;
@@ -44,9 +42,6 @@ export class PoolWire implements Wire {
     this.pool.close().then(closed, closed);
   }
 }
-
-/** Names under which one endpoint is kept connected by TLS: a wildcard host would have no end of them. */
-const WIRES = 64;
 
 /** Finds the connection pool of an endpoint: one per endpoint and TLS identity, kept with the endpoint itself. */
 export class PoolTable {
@@ -79,59 +74,13 @@ export class PoolTable {
   /** Throws CLOSED after `destroy`. */
   get(placement: Placement, request: HttpRequest, authority: string): PoolWire {
     if (this.#destroyed !== undefined) throw this.#destroyed;
-    const { policy, wires } = placement;
-    const identity = this.#identity(placement, request.scheme);
-    const tls = identity === undefined ? planTls(policy, request.scheme, authority) : undefined;
-    const key = identity !== undefined ? 'mutual' : tls === undefined ? 'http' : tls.key;
-    const wire = wires.get(key) as PoolWire | undefined;
-    if (wire !== undefined && wire.policy === policy && wire.identity === identity) return wire;
-    const settings = this.#settings(placement, identity);
-    if (wire !== undefined && wire.settings === settings) {
-      // The document changed, these settings did not: remember the new one so that the next call asks no further.
-      const renewed = new PoolWire(policy, settings, wire.pool, wire.servername, identity, this.#open);
-      wires.set(key, renewed);
-      return renewed;
-    }
-    // After a rotation too: calls under way finish on the connections of the old certificate, no new one begins there.
-    wire?.close();
-    if (wire === undefined && wires.size >= WIRES) {
-      // A Map keeps the order of insertion: the oldest makes room. Calls on it finish.
-      const [oldest, left] = [...wires][0]!;
-      wires.delete(oldest);
-      left.close();
-    }
-    const plan = identity === undefined ? tls : this.#mutual(placement, identity);
-    const pool = this.#create(placement, plan);
-    this.#open.add(pool);
-    const made = new PoolWire(policy, settings, pool, plan?.servername ?? placement.endpoint.host, identity, this.#open);
-    wires.set(key, made);
-    return made;
-  }
-
-  /** The workload's certificate, where this connection is to be made with it. */
-  #identity({ policy, endpoint }: Placement, scheme: string): Identity | undefined {
-    if (!wantsMutual(policy, endpoint, scheme)) return undefined;
-    const identity = this.#credentials?.identity();
-    if (identity === undefined && policy.tls.mode === 'ISTIO_MUTUAL') throw noIdentity();
-    return identity;
-  }
-
-  #mutual({ policy, endpoint }: Placement, identity: Identity): MutualPlan {
-    return {
-      identity,
-      verifier: this.#credentials!.verifier,
-      clock: this.#mesh.clock,
-      servername: servernameOf(policy),
-      refuses: secureNaming(policy, endpoint, this.#mesh.settings),
-    };
-  }
-
-  /** What a pool depends on. Equal text, same pool. */
-  #settings({ policy, endpoint }: Placement, identity: Identity | undefined): string {
-    const { connectionsPerEndpoint, trustDomain, trustDomainAliases } = this.#mesh.settings;
-    const proven =
-      identity === undefined ? [] : [identity.version, trustDomain, trustDomainAliases, endpoint.namespace, endpoint.serviceAccount];
-    return JSON.stringify([policy.connection, policy.tls, policy.http, connectionsPerEndpoint, ...proven]);
+    const plan = planConnection(this.#credentials, placement, request.scheme, authority);
+    return keptWire(placement, plan.key, plan, this.#mesh, (settings) => {
+      const tls = tlsOf(placement, plan, this.#mesh, this.#credentials);
+      const pool = this.#create(placement, tls);
+      this.#open.add(pool);
+      return new PoolWire(placement.policy, settings, pool, tls?.servername ?? placement.endpoint.host, plan.identity, this.#open);
+    });
   }
 
   #create({ endpoint, policy }: Placement, tls: TlsPlan | MutualPlan | undefined): Pool {

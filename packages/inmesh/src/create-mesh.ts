@@ -14,8 +14,17 @@ import {
   type TokenVerifiers,
 } from '@inmesh/core';
 import { dnsResolver } from '@inmesh/discovery';
-import type { GrpcServers } from '@inmesh/grpc';
-import { createFetch, createRequest, type Fetch, type InboundMesh, install, type Installed, MeshDispatcher, type Request } from '@inmesh/http';
+import { createGrpcClients, type GrpcClients, type GrpcServers } from '@inmesh/grpc';
+import {
+  createFetch,
+  createRequest,
+  type Fetch,
+  type InboundMesh,
+  install,
+  type Installed,
+  MeshDispatcher,
+  type Request,
+} from '@inmesh/http';
 import { type Document, type Problem, resolve, workload as completeWorkload, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
 import { istioMetrics } from '@inmesh/telemetry';
@@ -89,14 +98,17 @@ export interface IdentityStatus {
   readonly trouble: string;
 }
 
+/** Clients and servers of @grpc/grpc-js. */
+export type Grpc = GrpcClients & GrpcServers<InboundMesh>;
+
 /** The mesh of this process. */
 export interface Mesh extends Servers {
   /** The built-in fetch, through the mesh. */
   readonly fetch: Fetch;
-  /** For servers built with @grpc/grpc-js. */
-  readonly grpc: GrpcServers<InboundMesh>;
   /** The cheapest way to call: the body is collected, no stream is made unless asked for. */
   readonly request: Request;
+  /** For @grpc/grpc-js. */
+  readonly grpc: Grpc;
   /** For undici: `undici.request(url, { dispatcher: mesh.dispatcher })`. */
   readonly dispatcher: MeshDispatcher;
   /** Makes the global fetch of this process follow the mesh, until `close`. */
@@ -218,10 +230,10 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
   };
   return {
     ...room.servers,
-    grpc: room.grpc,
     fetch: createFetch(dispatcher),
     request: createRequest(dispatcher),
     dispatcher,
+    grpc: { ...createGrpcClients(engine, { replayBytes: options.replayBytes, credentials: keyring }), ...room.grpc },
     install: () => {
       if (closing !== undefined) throw new MeshError('MISUSE', 'the mesh is closed and cannot be installed: create a new one');
       if (installed?.displaced === true) installed.uninstall();

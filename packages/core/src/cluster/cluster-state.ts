@@ -8,6 +8,7 @@ import { MeshError } from '../errors.ts';
 import type { Runtime } from '../handler.ts';
 import type { Building, Picker } from '../kind.ts';
 import type { Closeable } from '../ports/resolver.ts';
+import { AWAITED } from '../placement.ts';
 import { judgeError, judgeReply } from '../verdict.ts';
 import { Attempt, type Learner } from './cluster-attempt.ts';
 import { Dialled } from './cluster-dialled.ts';
@@ -155,12 +156,17 @@ export class ClusterState implements Learner {
   }
 
   answered(state: EndpointState, status: number, grpcStatus: number, startedAt: number): void {
-    this.#outlier.learn(state, judgeReply(status, grpcStatus));
+    // As Envoy: how a gRPC call went is known from its status, not from its headers.
+    if (grpcStatus !== AWAITED) this.#outlier.learn(state, judgeReply(status, grpcStatus));
     if (state.latency !== undefined) {
       const now = this.#config.runtime.clock.now();
       const code = httpCodeOf(status, -1);
       state.latency.record(now - startedAt, code === 429 || code >= 500 || BAD_GRPC.has(grpcStatus), now);
     }
+  }
+
+  concluded(state: EndpointState, status: number, grpcStatus: number): void {
+    this.#outlier.learn(state, judgeReply(status, grpcStatus));
   }
 
   failed(state: EndpointState, error: MeshError, answered: boolean, startedAt: number): void {

@@ -49,6 +49,8 @@ export const retry: FilterKind<Retry> = {
 
     /** How long until the next try; undefined if it is not worth waiting for. */
     const waitFor = (exchange: Exchange, retries: number, reply: Reply<unknown> | undefined): number | undefined => {
+      const pushback = reply?.header(PUSHBACK);
+      if (pushback !== undefined) return pushbackMs(pushback);
       const jitter = backoffMs(policy.backoff, retries, random);
       const asked = reply === undefined ? undefined : retryAfterMs(reply, clock.wall());
       if (asked === undefined) return jitter;
@@ -128,6 +130,14 @@ export const retry: FilterKind<Retry> = {
     };
   },
 };
+
+/** A gRPC server's word on when, and whether, to come again (gRFC A6). */
+const PUSHBACK = 'grpc-retry-pushback-ms';
+
+/** What is negative, or no number, means: not at all. */
+function pushbackMs(text: string): number | undefined {
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+}
 
 /** How an attempt ended: with a reply, or with what it rejected. */
 type Outcome<T> = { readonly reply: Reply<T>; readonly error: undefined } | { readonly reply: undefined; readonly error: unknown };

@@ -41,7 +41,8 @@ interface Innards {
 export function wrap(server: Server, surroundings: Surroundings, { onDrain }: WrapOptions = {}): WrappedServer {
   const innards = server as unknown as Innards;
   const before = innards[WRAPPED];
-  if (before !== undefined && !before.isOf(surroundings)) throw new MeshError('MISUSE', 'this server is wrapped by another mesh of this process');
+  if (before !== undefined && !before.isOf(surroundings))
+    throw new MeshError('MISUSE', 'this server is wrapped by another mesh of this process');
   const wrapped = before ?? new WrappedServer(server, innards, surroundings);
   innards[WRAPPED] = wrapped;
   if (onDrain !== undefined) wrapped.onDrain(onDrain);

@@ -87,6 +87,8 @@ export class Doorkeeper {
       decided();
       this.#pending.delete(socket);
       secured.disableRenegotiation();
+      // Node's own TLS server says so; HTTP/2 waits for it.
+      (secured as { secureConnecting?: boolean }).secureConnecting = false;
       const link = this.#links.prove(secured, identity);
       if (link === undefined || (strict && link.connection.principal === undefined)) return void secured.destroy();
       this.#emit('connection', secured);

@@ -1,0 +1,298 @@
+import type { CallCredentials, Channel, InterceptingListener, Metadata, StatusObject } from '@grpc/grpc-js';
+import {
+  AWAITED,
+  type Cancellable,
+  type Endpoint,
+  type Exchange,
+  type Expiring,
+  HOP_HEADER,
+  MeshError,
+  type Placement,
+  type Reply,
+} from '@inmesh/core';
+import type { Handable } from './answer.ts';
+import { grpcJs } from './grpc-js.ts';
+import type { Messages } from './messages.ts';
+import { editedMetadata } from './metadata.ts';
+import type { GrpcRequest } from './request.ts';
+import { failureOf } from './status.ts';
+import type { ChannelWire } from './wires.ts';
+
+/** grpc-js's call on a channel. */
+export type GrpcCall = ReturnType<Channel['createCall']>;
+
+/** The program's side of a call, as its attempts need it. */
+export interface Caller {
+  readonly request: GrpcRequest;
+  readonly messages: Messages;
+  readonly credentials: CallCredentials | undefined;
+  /** The program has asked for a message that has not come yet. */
+  readonly reading: boolean;
+  onReceiveMetadata(metadata: Metadata): void;
+  onReceiveMessage(message: Buffer): void;
+  finish(status: StatusObject): void;
+}
+
+/** What the mesh cannot judge and must not repeat: the program's own limits, as grpc-js words them. */
+export class OwnFailure extends Error {
+  readonly told: StatusObject;
+
+  constructor(told: StatusObject) {
+    super(told.details);
+    this.told = told;
+  }
+}
+
+/**
+ * One attempt: a call of grpc-js below, the mesh's Reply above. What comes is held until the reply is delivered or discarded; after
+ * that it goes straight through. Headers commit the call; a status without headers may still be repeated.
+ */
+export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handable, Cancellable, Expiring {
+  /** gRPC has one HTTP status only. */
+  readonly status = 200;
+  grpcStatus = -1;
+  readonly endpoint: Endpoint;
+  readonly #caller: Caller;
+  readonly #exchange: Exchange;
+  readonly #placement: Placement;
+  readonly #now: () => number;
+  #resolve!: (reply: Reply<Handable>) => void;
+  #reject!: (error: unknown) => void;
+  #inner: GrpcCall | undefined = undefined;
+  #wire: ChannelWire | undefined = undefined;
+  #metadata: Metadata | undefined = undefined;
+  #message: Buffer | undefined = undefined;
+  /** How the other side ended it, not handed over yet. */
+  #ending: StatusObject | MeshError | undefined = undefined;
+  #mode: 'waiting' | 'held' | 'live' | 'dropped' | 'over' = 'waiting';
+  #ended = false;
+  #slot = -1;
+  /** The slot stands for the connection, not for the answer. */
+  #connecting = false;
+
+  constructor(caller: Caller, exchange: Exchange, placement: Placement, now: () => number) {
+    this.#caller = caller;
+    this.#exchange = exchange;
+    this.#placement = placement;
+    this.#now = now;
+    this.endpoint = placement.endpoint;
+  }
+
+  get value(): Handable {
+    return this;
+  }
+
+  get peer(): string | undefined {
+    return this.#inner?.getPeer();
+  }
+
+  get inner(): GrpcCall | undefined {
+    return this.#inner;
+  }
+
+  header(name: string): string | undefined {
+    const ending = this.#ending === undefined || MeshError.is(this.#ending) ? undefined : this.#ending.metadata;
+    const values = (this.#metadata ?? ending)?.get(name) ?? [];
+    return values.length === 0 ? undefined : values.join(',');
+  }
+
+  /** `wire`: finds the channel, or throws why there is none. `hop`: a token for the service, if one is to be sent. */
+  start(wire: () => ChannelWire, hop: (wire: ChannelWire) => string | undefined): Promise<Reply<Handable>> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      try {
+        this.#wire = wire();
+        this.#send(this.#wire, hop(this.#wire));
+      } catch (error) {
+        this.#fail(MeshError.is(error) ? error : new MeshError('CANCELLED', 'the request itself could not be sent', { cause: error }));
+      }
+    });
+  }
+
+  #send({ channel }: ChannelWire, hop: string | undefined): void {
+    const { edits, life } = this.#exchange;
+    const { request, messages, credentials } = this.#caller;
+    life.work(this);
+    if (this.#ended) return;
+    this.#bound(channel);
+    const authority = edits.authority ?? request.authority;
+    const inner = channel.createCall(edits.path ?? request.path, Infinity, authority, null, 0);
+    this.#inner = inner;
+    if (credentials !== undefined) inner.setCredentials(credentials);
+    inner.start(this.#headers(request.metadata, hop), this);
+    messages.sendTo(inner);
+    if (this.#caller.reading) inner.startRead();
+  }
+
+  /** A try has a time of its own, and so has the connection, where there is none yet. */
+  #bound(channel: Channel): void {
+    const { attemptTimeoutMs, life } = this.#exchange;
+    const { READY } = grpcJs().connectivityState;
+    const { connectTimeoutMs } = this.#placement.policy.connection;
+    this.#connecting = channel.getConnectivityState(true) !== READY && (attemptTimeoutMs === 0 || connectTimeoutMs < attemptTimeoutMs);
+    const ms = this.#connecting ? connectTimeoutMs : attemptTimeoutMs;
+    if (ms > 0) this.#slot = life.deadlines.add(this, this.#now() + ms);
+  }
+
+  #headers(metadata: Metadata, hop: string | undefined): Metadata {
+    const { edits, life } = this.#exchange;
+    const edited = editedMetadata(metadata, edits.request);
+    if (life.deadline === Infinity && hop === undefined) return edited;
+    const result = edited === metadata ? metadata.clone() : edited;
+    // Not as grpc-js's deadline: the mesh keeps time itself, for all attempts together.
+    if (life.deadline < Infinity) result.set('grpc-timeout', timeoutText(life.deadline - this.#now()));
+    if (hop !== undefined) result.set(HOP_HEADER, hop);
+    return result;
+  }
+
+  // ---- grpc-js's events ------------------------------------------------------------------------------------------
+
+  onReceiveMetadata(metadata: Metadata): void {
+    if (this.#mode !== 'waiting') return;
+    this.#metadata = metadata;
+    this.#unslot();
+    this.#placement.responded(200, AWAITED);
+    this.#hold();
+  }
+
+  onReceiveMessage(message: Buffer): void {
+    this.#exchange.life.bytesIn += message.length;
+    if (this.#mode === 'live') this.#caller.onReceiveMessage(message);
+    else if (this.#mode === 'held') this.#message = message;
+  }
+
+  onReceiveStatus(status: StatusObject): void {
+    if (this.#mode === 'over') return;
+    const failure = failureOf(status, this.endpoint.address, this.#metadata !== undefined);
+    if (failure !== undefined) return this.#fail(failure);
+    const waiting = this.#mode === 'waiting';
+    if (waiting && isOwn(status)) return this.#own(status);
+    this.grpcStatus = waiting ? status.code : -1;
+    this.#placement.responded(200, status.code);
+    const live = this.#mode === 'live';
+    if (!live) this.#ending = status;
+    this.#end(undefined);
+    if (waiting) this.#hold();
+    else if (live) this.#finish(status);
+  }
+
+  #hold(): void {
+    this.#mode = 'held';
+    this.#resolve(this);
+  }
+
+  // ---- how it ends -----------------------------------------------------------------------------------------------
+
+  #fail(error: MeshError): void {
+    if (this.#mode === 'over') return;
+    const mode = this.#mode;
+    if (mode === 'held') this.#ending = error;
+    else this.#mode = 'over';
+    this.#end(mode === 'dropped' ? new MeshError('CANCELLED', 'the answer was not wanted', { cause: error }) : error);
+    if (mode === 'waiting') this.#reject(error);
+    else if (mode === 'live') this.#tell(error);
+  }
+
+  #own(status: StatusObject): void {
+    this.#mode = 'over';
+    this.#end(new MeshError('CANCELLED', status.details));
+    this.#reject(new OwnFailure(status));
+  }
+
+  /** What this attempt took is free; whoever placed it learns how it went. Once. */
+  #end(error: MeshError | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#unslot();
+    if (this.#inner !== undefined) this.#caller.messages.detach(this.#inner);
+    this.#exchange.life.rest(this);
+    this.#placement.ended(error);
+  }
+
+  #unslot(): void {
+    if (this.#slot < 0) return;
+    this.#exchange.life.deadlines.remove(this.#slot);
+    this.#slot = -1;
+  }
+
+  /** Time is up: for the connection, or for the answer of this try. */
+  expired(): void {
+    this.#slot = -1;
+    const { attemptTimeoutMs } = this.#exchange;
+    const { address } = this.endpoint;
+    if (!this.#connecting)
+      return this.#stop(new MeshError('ATTEMPT_TIMEOUT', `${address} sent no answer within ${attemptTimeoutMs} ms, the time of one try`));
+    this.#connecting = false;
+    const { connectTimeoutMs } = this.#placement.policy.connection;
+    if (this.#wire?.channel.getConnectivityState(false) !== grpcJs().connectivityState.READY)
+      return this.#stop(new MeshError('CONNECT_FAILED', `${address}: no connection within ${connectTimeoutMs} ms`, { phase: 'unsent' }));
+    if (attemptTimeoutMs > 0) this.#slot = this.#exchange.life.deadlines.add(this, this.#now() + attemptTimeoutMs - connectTimeoutMs);
+  }
+
+  /** The whole call is over: deadline or caller. */
+  cancelled(error: MeshError): void {
+    this.#stop(error);
+  }
+
+  #stop(error: MeshError): void {
+    if (this.#mode === 'over') return;
+    this.#fail(error);
+    // A held answer that came whole stays; its call is over all the same.
+    if (this.#mode === 'held') this.#mode = 'over';
+    this.#inner?.cancelWithStatus(grpcJs().status.CANCELLED, error.message);
+  }
+
+  // ---- Handable: towards the program -----------------------------------------------------------------------------
+
+  deliver(): void {
+    this.#caller.messages.commit();
+    this.#mode = 'live';
+    if (this.#metadata !== undefined) this.#caller.onReceiveMetadata(editedMetadata(this.#metadata, this.#exchange.edits.response));
+    const message = this.#message;
+    this.#message = undefined;
+    if (message !== undefined) this.#caller.onReceiveMessage(message);
+    const ending = this.#ending;
+    if (ending === undefined || this.#mode !== 'live') return;
+    if (MeshError.is(ending)) {
+      this.#mode = 'over';
+      this.#tell(ending);
+    } else this.#finish(this.#metadata === undefined ? this.#withoutHeaders(ending) : ending);
+  }
+
+  /** Of a status without headers the route's response headers are its metadata. */
+  #withoutHeaders(status: StatusObject): StatusObject {
+    return { ...status, metadata: editedMetadata(status.metadata, this.#exchange.edits.response) };
+  }
+
+  #finish(status: StatusObject): void {
+    this.#mode = 'over';
+    this.#caller.finish(status);
+  }
+
+  #tell(error: MeshError): void {
+    if (error.flag !== null) this.#exchange.life.flag(error.flag);
+    this.#caller.finish({ code: error.grpcStatus, details: error.message, metadata: new (grpcJs().Metadata)() });
+  }
+
+  startRead(): void {
+    if (!this.#ended) this.#inner?.startRead();
+  }
+
+  discard(): void {
+    if (this.#mode !== 'held') return;
+    this.#mode = 'dropped';
+    this.#message = undefined;
+    if (this.#ended) this.#mode = 'over';
+    else this.#inner?.cancelWithStatus(grpcJs().status.CANCELLED, 'the answer was not wanted');
+  }
+}
+
+/** Ends without a word of the other side, and not on the way to it: credentials that cannot be had, a message beyond the program's limit. */
+const isOwn = ({ metadata }: StatusObject): boolean => Object.keys(metadata.getMap()).length === 0;
+
+/** gRPC over HTTP/2: at most eight digits and a unit. */
+function timeoutText(ms: number): string {
+  const whole = Math.max(1, Math.ceil(ms));
+  return whole < 1e8 ? `${whole}m` : `${Math.min(99_999_999, Math.ceil(whole / 1000))}S`;
+}

@@ -1,0 +1,324 @@
+import type { CallCredentials, Channel, InterceptingListener, Metadata, StatusObject } from '@grpc/grpc-js';
+import { type Exchange, type Life, type LocalAnswer, type Mesh, MeshError, NO_EDITS, type Placement, type Reply, type Routed, type Transport } from '@inmesh/core'; // prettier-ignore
+import { type Handable, LocalReply } from './answer.ts';
+import { type Caller, GrpcAttempt, type GrpcCall, OwnFailure } from './attempt.ts';
+import { grpcJs } from './grpc-js.ts';
+import { type MessageContext, Messages } from './messages.ts';
+import { GrpcRequest, type Target } from './request.ts';
+import type { ClientSettings, WireTable } from './wires.ts';
+
+/** What the calls of one client share. */
+export interface ClientWiring {
+  readonly mesh: Mesh;
+  readonly wires: WireTable;
+  readonly settings: ClientSettings;
+  /** Request bytes kept so that a call can be sent again. */
+  readonly replayBytes: number;
+  /** The way to a target outside the mesh. */
+  readonly outside: () => Channel;
+}
+
+/** A server call on whose behalf this one is made: its end and its deadline are this one's. */
+export interface ParentCall {
+  getDeadline(): Date | number;
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
+export interface CallStart {
+  readonly target: Target;
+  readonly path: string;
+  /** Milliseconds since 1970; Infinity: none. */
+  readonly deadline: number;
+  readonly parent: ParentCall | undefined;
+  readonly number: number;
+}
+
+class FirstExchange implements Exchange {
+  readonly call: GrpcRequest;
+  readonly life: Life;
+  readonly attempt = 0;
+  readonly tried: readonly never[] = NONE;
+  edits: Exchange['edits'];
+  hashKey: bigint | undefined;
+  attemptTimeoutMs = 0;
+  readonly avoidPriorities: readonly never[] = NONE;
+
+  constructor(call: GrpcRequest, life: Life, edits = NO_EDITS, hashKey?: bigint) {
+    this.call = call;
+    this.life = life;
+    this.edits = edits;
+    this.hashKey = hashKey;
+  }
+}
+
+const NONE: readonly never[] = [];
+
+/** How long a call that waits for its service (waitForReady) rests before it looks again. */
+const WAIT_MS = { first: 50, most: 1000 };
+
+/**
+ * One call of a program: what grpc-js's client drives, and the transport the mesh drives. It stays the same through all attempts.
+ */
+export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
+  readonly messages: Messages;
+  credentials: CallCredentials | undefined = undefined;
+  reading = false;
+  readonly #wiring: ClientWiring;
+  readonly #start: CallStart;
+  #cancelled = false;
+  #request: GrpcRequest | undefined = undefined;
+  #listener: InterceptingListener | undefined = undefined;
+  #life: Life | undefined = undefined;
+  #attempt: GrpcAttempt | undefined = undefined;
+  #chosen: Handable | undefined = undefined;
+  #over = false;
+
+  constructor(wiring: ClientWiring, start: CallStart, messages = new Messages(wiring.replayBytes)) {
+    this.#wiring = wiring;
+    this.#start = start;
+    this.messages = messages;
+  }
+
+  get request(): GrpcRequest {
+    return this.#request!;
+  }
+
+  // ---- what grpc-js's client drives ------------------------------------------------------------------------------
+
+  start(metadata: Metadata, listener: InterceptingListener): void {
+    const { target, path } = this.#start;
+    this.#listener = listener;
+    const request = new GrpcRequest(target, path, metadata, this.messages);
+    this.#request = request;
+    const { mesh } = this.#wiring;
+    const routed = mesh.find(request);
+    const life = mesh.life(routed);
+    this.#life = life;
+    this.#limit(life);
+    // A unary call has said everything by then: it can be sent again, and copied.
+    queueMicrotask(() => {
+      if (this.#over) return;
+      if (routed.kind === 'passthrough') this.#passThrough(life);
+      else void this.#run(routed, new FirstExchange(request, life));
+    });
+  }
+
+  #limit(life: Life): void {
+    const { deadline, parent } = this.#start;
+    const { mesh } = this.#wiring;
+    const end = Math.min(deadline, parent === undefined ? Infinity : Number(parent.getDeadline()));
+    if (end < Infinity) life.limit(mesh.now() + Math.max(0, end - mesh.clock.wall()));
+    parent?.on('cancelled', () => this.cancelWithStatus(grpcJs().status.CANCELLED, 'Cancelled by parent call'));
+  }
+
+  sendMessageWithContext(context: MessageContext, message: Buffer): void {
+    if (this.#life !== undefined) this.#life.bytesOut += message.length;
+    this.messages.send(context, message);
+  }
+
+  halfClose(): void {
+    this.messages.halfClose();
+  }
+
+  startRead(): void {
+    this.reading = true;
+    (this.#chosen ?? this.#attempt)?.startRead();
+  }
+
+  cancelWithStatus(code: number, details: string): void {
+    if (this.#over) return;
+    this.#cancelled = true;
+    this.#life?.flag('DC');
+    this.#life?.cancel(new MeshError('CANCELLED', details));
+    this.finish({ code, details, metadata: new (grpcJs().Metadata)() });
+  }
+
+  setCredentials(credentials: CallCredentials): void {
+    this.credentials = credentials;
+  }
+
+  getPeer(): string {
+    return this.#attempt?.peer ?? this.#start.target.authority;
+  }
+
+  getCallNumber(): number {
+    return this.#start.number;
+  }
+
+  getAuthContext(): ReturnType<GrpcCall['getAuthContext']> {
+    return this.#attempt?.inner?.getAuthContext() ?? null;
+  }
+
+  // ---- what the mesh drives --------------------------------------------------------------------------------------
+
+  attempt(exchange: Exchange, placement: Placement): Promise<Reply<Handable>> {
+    const { mesh, wires, settings } = this.#wiring;
+    const attempt = new GrpcAttempt(this, exchange, placement, () => mesh.now());
+    this.#attempt = attempt;
+    const { service, location } = placement.policy;
+    return attempt.start(
+      () => wires.get(placement, exchange.edits.authority ?? this.request.authority, settings),
+      ({ identity }) => (identity === undefined && location === 'internal' ? wires.hops?.sign(service) : undefined),
+    );
+  }
+
+  answer(exchange: Exchange, local: LocalAnswer): Reply<Handable> {
+    return new LocalReply(this, exchange, local);
+  }
+
+  shadow(exchange: Exchange): { exchange: Exchange; transport: Transport<unknown> } | undefined {
+    const messages = this.messages.copy();
+    if (messages === undefined) return undefined;
+    const { target, path } = this.#start;
+    const request = new GrpcRequest(target, path, this.request.metadata.clone(), messages);
+    const life = this.#wiring.mesh.shadowLife();
+    return {
+      exchange: new FirstExchange(request, life, exchange.edits, exchange.hashKey),
+      transport: new Shadow(this.#wiring, messages, request, life),
+    };
+  }
+
+  /** A host outside the mesh: as without a mesh, but counted. */
+  #passThrough(life: Life): void {
+    const { authority, metadata } = this.request;
+    const inner = this.#wiring.outside().createCall(this.#start.path, this.#start.deadline, authority, null, 0);
+    if (this.credentials !== undefined) inner.setCredentials(this.credentials);
+    const worker = { cancelled: ({ message }: MeshError) => inner.cancelWithStatus(grpcJs().status.CANCELLED, message) };
+    life.work(worker);
+    this.#chosen = { deliver: () => {}, startRead: () => inner.startRead(), peer: undefined };
+    inner.start(metadata, {
+      onReceiveMetadata: (headers) => this.onReceiveMetadata(headers),
+      onReceiveMessage: (message: Buffer) => this.onReceiveMessage(message),
+      onReceiveStatus: (status) => this.finish(status),
+    });
+    this.messages.commit();
+    this.messages.sendTo(inner);
+    if (this.reading) inner.startRead();
+  }
+
+  async #run(routed: Routed, exchange: Exchange): Promise<void> {
+    const { mesh } = this.#wiring;
+    for (let wait = WAIT_MS.first; ; wait = Math.min(wait * 2, WAIT_MS.most)) {
+      try {
+        return this.#hand(await routed.handler(exchange, this));
+      } catch (error) {
+        if (this.#over) return;
+        if (error instanceof OwnFailure) return this.finish(error.told);
+        if (!MeshError.is(error)) return this.finish(internal(error as Error));
+        if (this.#waits(error) && (await rested(mesh, exchange.life, wait))) continue;
+        return this.#refuse(exchange.life.why ?? error, exchange);
+      }
+    }
+  }
+
+  /** gRPC's waitForReady: nothing was sent, so it may be tried until somebody is there. */
+  #waits({ phase, code }: MeshError): boolean {
+    const { waitForReady } = this.request.metadata.getOptions();
+    return waitForReady === true && phase === 'unsent' && (code === 'CONNECT_FAILED' || code === 'NO_ENDPOINT');
+  }
+
+  #refuse(error: MeshError, exchange: Exchange): void {
+    try {
+      this.#hand(this.#wiring.mesh.refuse(error, exchange, this));
+    } catch {
+      this.finish({ code: error.grpcStatus, details: error.message, metadata: new (grpcJs().Metadata)() });
+    }
+  }
+
+  #hand({ value }: Reply<Handable>): void {
+    if (this.#over) return;
+    this.#chosen = value;
+    value.deliver();
+  }
+
+  // ---- Caller: what came, towards the program --------------------------------------------------------------------
+
+  onReceiveMetadata(metadata: Metadata): void {
+    if (!this.#over) this.#listener?.onReceiveMetadata(metadata);
+  }
+
+  onReceiveMessage(message: Buffer): void {
+    this.reading = false;
+    if (!this.#over) this.#listener?.onReceiveMessage(message);
+  }
+
+  finish(status: StatusObject): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.messages.commit();
+    // Who leaves before there was an answer has been told no HTTP status.
+    const told = this.#cancelled && this.#chosen === undefined ? 0 : 200;
+    this.#life?.end(told, status.code, this.#wiring.mesh.now());
+    const listener = this.#listener;
+    this.#listener = undefined;
+    // As grpc-js does: a listener that throws must not throw into whoever ended the call.
+    process.nextTick(() => listener?.onReceiveStatus(status));
+  }
+}
+
+/** A mirrored copy: its answer is read and dropped. */
+class Shadow implements Caller, Transport<Handable> {
+  readonly request: GrpcRequest;
+  readonly messages: Messages;
+  readonly credentials = undefined;
+  readonly reading = true;
+  readonly #life: Life;
+  #attempt: GrpcAttempt | undefined = undefined;
+  readonly #wiring: ClientWiring;
+
+  constructor(wiring: ClientWiring, messages: Messages, request: GrpcRequest, life: Life) {
+    this.request = request;
+    this.messages = messages;
+    this.#wiring = wiring;
+    this.#life = life;
+  }
+
+  async attempt(exchange: Exchange, placement: Placement): Promise<Reply<Handable>> {
+    const { mesh, wires, settings } = this.#wiring;
+    const attempt = new GrpcAttempt(this, exchange, placement, () => mesh.now());
+    this.#attempt = attempt;
+    const reply = await attempt.start(
+      () => wires.get(placement, exchange.edits.authority ?? this.request.authority, settings),
+      () => undefined,
+    );
+    reply.value.deliver();
+    return reply;
+  }
+
+  answer(exchange: Exchange, local: LocalAnswer): Reply<Handable> {
+    return new LocalReply(this, exchange, local);
+  }
+
+  onReceiveMetadata(): void {}
+
+  onReceiveMessage(): void {
+    this.#attempt?.startRead();
+  }
+
+  finish({ code }: StatusObject): void {
+    this.#life.end(200, code, this.#wiring.mesh.now());
+  }
+}
+
+/** False: the call was over before. */
+function rested({ clock }: Mesh, life: Life, ms: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const worker = {
+      cancelled: () => {
+        timer.cancel();
+        resolve(false);
+      },
+    };
+    const timer = clock.after(ms, () => {
+      life.rest(worker);
+      resolve(life.why === undefined);
+    }, true); // prettier-ignore
+    life.work(worker);
+  });
+}
+
+const internal = (error: Error): StatusObject => ({
+  code: grpcJs().status.INTERNAL,
+  details: error.message,
+  metadata: new (grpcJs().Metadata)(),
+});

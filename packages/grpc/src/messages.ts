@@ -1,0 +1,122 @@
+/** How a message is sent: grpc-js's flags, and whom it tells when the message is on its way. */
+export interface MessageContext {
+  readonly callback?: (error?: Error | null) => void;
+  readonly flags?: number;
+}
+
+/** Where messages go: a call of grpc-js. */
+export interface Sink {
+  sendMessageWithContext(context: MessageContext, message: Buffer): void;
+  halfClose(): void;
+}
+
+interface Held {
+  readonly message: Buffer;
+  context: MessageContext;
+}
+
+/**
+ * The request messages of one call. They are kept until the call is committed or there are more than `limit` bytes of them, so
+ * that another attempt can send them again from the first.
+ */
+export class Messages {
+  readonly #limit: number;
+  #held: Held[] = [];
+  /** How many were let go before the first that is held. */
+  #gone = 0;
+  #sent = 0;
+  #bytes = 0;
+  #keeps = true;
+  #closed = false;
+  #sink: Sink | undefined = undefined;
+  /** The sink that has a message it has not written yet. */
+  #writing: { readonly sink: Sink; readonly written: () => void } | undefined = undefined;
+  #halfClosed: Sink | undefined = undefined;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Can all of it be sent again? */
+  get replayable(): boolean {
+    return this.#gone === 0 && this.#keeps;
+  }
+
+  send(context: MessageContext, message: Buffer): void {
+    this.#bytes += message.length;
+    if (this.#bytes > this.#limit) this.#keeps = false;
+    this.#held.push({ context, message });
+    this.#pump();
+  }
+
+  halfClose(): void {
+    this.#closed = true;
+    this.#pump();
+  }
+
+  /** From the first message on to this sink. Call only while `replayable`, or for the first time. */
+  sendTo(sink: Sink): void {
+    this.#sink = sink;
+    this.#sent = this.#gone;
+    this.#pump();
+  }
+
+  /** The sink is of no use any more: what comes waits for the next. */
+  detach(sink: Sink): void {
+    if (this.#sink === sink) this.#sink = undefined;
+    // It will not say any more that its message is written; the message is kept for the next, so the program may go on.
+    if (this.#writing?.sink === sink) this.#writing.written();
+  }
+
+  /** There will be no other attempt. */
+  commit(): void {
+    this.#keeps = false;
+    this.#forget();
+  }
+
+  /** A call of its own with the same messages, if they are all here. */
+  copy(): Messages | undefined {
+    if (!this.replayable || !this.#closed) return undefined;
+    const copy = new Messages(this.#limit);
+    for (const { message, context } of this.#held) copy.send({ flags: context.flags }, message);
+    copy.halfClose();
+    return copy;
+  }
+
+  /** One at a time: grpc-js has room for one message that cannot be written yet. */
+  #pump(): void {
+    const sink = this.#sink;
+    if (sink === undefined || this.#writing !== undefined) return;
+    const held = this.#held[this.#sent - this.#gone];
+    if (held === undefined) {
+      if (this.#closed && this.#halfClosed !== sink) {
+        this.#halfClosed = sink;
+        sink.halfClose();
+      }
+      return;
+    }
+    const { context, message } = held;
+    this.#sent += 1;
+    held.context = { flags: context.flags };
+    if (!this.#keeps) this.#forget();
+    let { callback } = context;
+    const written = (error?: Error | null): void => {
+      // Whoever waits for a message to be on its way is told once, however often it is sent.
+      const waiting = callback;
+      callback = undefined;
+      if (this.#writing?.sink === sink) this.#writing = undefined;
+      waiting?.(error);
+      this.#pump();
+    };
+    this.#writing = { sink, written };
+    sink.sendMessageWithContext({ flags: context.flags, callback: written }, message);
+  }
+
+  /** Lets go of what was sent. */
+  #forget(): void {
+    const sent = this.#sent - this.#gone;
+    if (sent === 0) return;
+    this.#held.splice(0, sent);
+    this.#gone = this.#sent;
+  }
+}
