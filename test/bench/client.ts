@@ -8,6 +8,10 @@ const requests = Number(count);
 const CONCURRENCY = 32;
 const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
+interface EchoStub {
+  Say(message: Buffer, metadata: object, callback: (error: Error | null) => void): void;
+}
+
 type CallOnce = () => Promise<void>;
 
 async function meshOf(policy: 'plain' | 'full') {
@@ -96,6 +100,24 @@ async function prepare(): Promise<CallOnce> {
         const response = await fetch(`http://127.0.0.1:${ports[next++ % ports.length]}/ratings/7`, { headers });
         await response.text();
       };
+    }
+    case 'bare-grpc':
+    case 'mesh-grpc': {
+      const { credentials, makeClientConstructor, Metadata } = await import('@grpc/grpc-js');
+      const { ECHO } = await import('./echo.ts');
+      const Client = makeClientConstructor(ECHO, 'Echo');
+      const mesh = scenario === 'mesh-grpc' ? await meshOf('plain') : undefined;
+      const roundRobin = { 'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }) };
+      const client = (mesh === undefined
+        ? new Client(`ipv4:${ports.map((port) => `127.0.0.1:${port}`).join()}`, credentials.createInsecure(), roundRobin)
+        : new Client('mesh:///echo.example.com', mesh.grpc.credentials(), mesh.grpc.options())) as unknown as EchoStub;
+      const metadata = new Metadata();
+      metadata.set('traceparent', TRACEPARENT);
+      const message = Buffer.from('ratings/7');
+      return () =>
+        new Promise((resolve, reject) => {
+          client.Say(message, metadata, (error) => (error === null ? resolve() : reject(error)));
+        });
     }
     case 'mesh-fetch': {
       const mesh = await meshOf('plain');

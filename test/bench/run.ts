@@ -45,6 +45,13 @@ const PAIRS: readonly Pair[] = [
     bar: 1.3,
     aim: 1.2,
   },
+  {
+    name: 'gRPC, unary, through the mesh (bare: grpc-js with round_robin)',
+    scenario: 'mesh-grpc',
+    against: 'bare-grpc',
+    bar: 1.15,
+    aim: 1.05,
+  },
   { name: 'built-in fetch through the mesh', scenario: 'mesh-fetch', against: 'bare-fetch', bar: 1.08, aim: 1.05 },
 ];
 
@@ -65,8 +72,8 @@ const ca = mkdtempSync(join(tmpdir(), 'inmesh-bench-'));
 await saveDevCa(ca, createDevCa(), { replace: true });
 const upstream = (...args: string[]): ChildProcess =>
   spawn(process.execPath, [...NODE_ARGS, `${here}/server.ts`, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
-const servers = { plain: upstream(), mutual: upstream(ca) };
-const ports = { plain: await firstLine(servers.plain), mutual: await firstLine(servers.mutual) };
+const servers = { plain: upstream('plain'), mutual: upstream('mutual', ca), grpc: upstream('grpc') };
+const ports = { plain: await firstLine(servers.plain), mutual: await firstLine(servers.mutual), grpc: await firstLine(servers.grpc) };
 
 const chosen = PAIRS.filter(({ scenario }) => values.only === undefined || scenario.includes(values.only));
 const scenarios = [...new Set(chosen.flatMap(({ scenario, against }) => [against, scenario]))];
@@ -75,14 +82,13 @@ for (let round = 1; round <= rounds; round += 1) {
   for (const scenario of scenarios) {
     process.stderr.write(`\rround ${round}/${rounds}  ${scenario.padEnd(24)}`);
     const file = scenario.startsWith('server-') ? 'serve.ts' : 'client.ts';
-    const to = scenario.endsWith('-mutual') ? ports.mutual : ports.plain;
+    const to = scenario.endsWith('-mutual') ? ports.mutual : scenario.endsWith('-grpc') ? ports.grpc : ports.plain;
     const { stdout } = await execute(process.execPath, [...NODE_ARGS, `${here}/${file}`, scenario, to, values.requests, ca]);
     samples.get(scenario)!.push(JSON.parse(stdout) as Sample);
   }
 }
 process.stderr.write('\r'.padEnd(60) + '\r');
-servers.plain.kill();
-servers.mutual.kill();
+for (const server of Object.values(servers)) server.kill();
 rmSync(ca, { recursive: true });
 
 const rows = chosen.map(({ name, scenario, against, bar, aim }) => {

@@ -1,14 +1,18 @@
 /**
- * Four servers in a process of their own: the upstream of every scenario. Plain ones; with a folder of a development CA, servers of the
- * mesh that take mutual TLS only. Prints their ports, ends with its parent.
+ * Four servers in a process of their own: the upstream of every scenario. `plain`, `grpc`, or `mutual` with the folder of a
+ * development CA: servers of the mesh that take mutual TLS only. Prints their ports, ends with its parent.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 
 const body = 'x'.repeat(100);
-const [ca] = process.argv.slice(2);
+const [kind, ca] = process.argv.slice(2);
 const create = ca === undefined ? (handler: RequestListener): Server => createServer(handler) : await mutual(ca);
 const ports: number[] = [];
 for (let i = 0; i < 4; i += 1) {
+  if (kind === 'grpc') {
+    ports.push(await grpcServer());
+    continue;
+  }
   const server = create((request, response) => {
     request.resume();
     response.setHeader('content-type', 'text/plain');
@@ -21,6 +25,16 @@ for (let i = 0; i < 4; i += 1) {
 }
 console.log(JSON.stringify(ports));
 process.stdin.resume().on('end', () => process.exit(0));
+
+async function grpcServer(): Promise<number> {
+  const { Server: GrpcServer, ServerCredentials } = await import('@grpc/grpc-js');
+  const { ECHO } = await import('./echo.ts');
+  const server = new GrpcServer();
+  server.addService(ECHO, { Say: (_: unknown, callback: (error: null, answer: Buffer) => void) => callback(null, Buffer.from(body)) });
+  return new Promise((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => (error === null ? resolve(port) : reject(error)));
+  });
+}
 
 async function mutual(folder: string): Promise<(handler: RequestListener) => Server> {
   const { createMesh } = await import('inmesh');

@@ -1,7 +1,9 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
-import { connect } from 'node:net';
+import { connect as connectHttp2, createServer } from 'node:http2';
+import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CreateMeshOptions, InboundMesh, Listening } from 'inmesh';
+import { systemClock } from '@inmesh/core';
 import { createDevCa, type DevCa, devCertificates } from '@inmesh/identity/dev';
 import { meshOf, type TestMesh } from '../support/mesh.ts';
 
@@ -53,6 +55,17 @@ async function member(ca: DevCa | undefined, serviceAccount: string, yaml: strin
   return mesh;
 }
 
+/** The certificate of an account, for clients that are not of the mesh. */
+const keysOf = (ca: DevCa, serviceAccount: string): Promise<{ cert: string; key: string }> =>
+  new Promise((resolve) => {
+    devCertificates(ca, { namespace: 'default', serviceAccount }).watch(
+      (state) => {
+        if (state.state === 'ready') resolve({ cert: state.identity.certificate, key: state.identity.privateKey });
+      },
+      { clock: systemClock, random: Math.random },
+    );
+  });
+
 async function serve(ca: DevCa | undefined, yaml: string, account = 'vault'): Promise<Listening & { readonly mesh: TestMesh }> {
   const mesh = await member(ca, account, yaml);
   const listening = await mesh.listen(whoami, { port: 0, host: '127.0.0.1' });
@@ -97,6 +110,23 @@ describe('mutual TLS between two processes of the mesh', () => {
       /^By=spiffe:\/\/cluster.local\/ns\/default\/sa\/vault;Hash=[0-9a-f]{64};URI=spiffe:\/\/cluster.local\/ns\/default\/sa\/storefront$/,
     );
     expect(await told(await member(undefined, 'outsider', entry(port)))).toBeUndefined();
+  });
+
+  it.each(['h2', 'istio-h2'])('is there on a server of HTTP/2, for callers that ask for %s', async (protocol) => {
+    const ca = createDevCa();
+    const mesh = await member(ca, 'vault', peerAuthentication('STRICT'));
+    const server = createServer((request, response) => response.end(`${request.mesh?.principal?.serviceAccount} ${request.url}`));
+    mesh.attach(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { cert, key } = await keysOf(ca, 'storefront');
+    const { port } = server.address() as AddressInfo;
+    const session = connectHttp2(`https://127.0.0.1:${port}`, { cert, key, rejectUnauthorized: false, ALPNProtocols: [protocol] });
+    const stream = session.request({ ':path': '/a/../x' });
+    let heard = '';
+    for await (const chunk of stream) heard += String(chunk);
+    expect(heard).toBe('storefront /x');
+    session.close();
+    server.close();
   });
 
   it('STRICT closes a plaintext connection without a word', async () => {
