@@ -33,7 +33,10 @@ function clientOf({ port }: Echo): EchoClient {
 const listens = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = connectTcp(port, '127.0.0.1');
-    socket.on('connect', () => void (socket.destroy(), resolve(true)));
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
     socket.on('error', () => resolve(false));
   });
 
