@@ -93,6 +93,16 @@ describe('a deadline', () => {
   });
 });
 
+it('a caller who leaves aborts the signal of his call', async () => {
+  let aborted = false;
+  const { mesh, port } = await serve((request: IncomingMessage) => {
+    request.mesh!.signal.addEventListener('abort', () => (aborted = true));
+  });
+  await talk(port, get('/'), 50);
+  await expect.poll(() => aborted).toBe(true);
+  expect(mesh.status().callsInFlight).toBe(0);
+});
+
 describe('what the program is given', () => {
   it('is the request less what nobody outside may say, in every form, and everything else as it came', async () => {
     let forms: ReturnType<typeof formsOf> | undefined;

@@ -1,4 +1,4 @@
-import { type CallOptions, type ChannelCredentials, type ClientDuplexStream, type ClientOptions, type ClientReadableStream, type ClientUnaryCall, type ClientWritableStream, makeClientConstructor, Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerReadableStream, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, type ServiceDefinition, type ServiceError } from '@grpc/grpc-js'; // prettier-ignore
+import { type CallOptions, type ChannelCredentials, type ClientDuplexStream, type ClientOptions, type ClientReadableStream, type ClientUnaryCall, type ClientWritableStream, makeClientConstructor, Metadata, Server, ServerCredentials, type ServerDuplexStream, type ServerReadableStream, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData, type ServiceDefinition, type ServiceError, type UntypedServiceImplementation } from '@grpc/grpc-js'; // prettier-ignore
 
 export interface Message {
   readonly text: string;
@@ -40,8 +40,21 @@ export interface Echo extends AsyncDisposable {
   stop(): void;
 }
 
+interface EchoOptions {
+  readonly port?: number;
+  readonly host?: string;
+  readonly server?: Server;
+  readonly secured?: ServerCredentials;
+  /** In place of the methods below. */
+  readonly methods?: UntypedServiceImplementation;
+}
+
 /** A plain server of grpc-js: says its name and what it heard. */
-export async function echo(name: string, { port = 0, host = '127.0.0.1', server = new Server() } = {}): Promise<Echo> {
+export async function echo(
+  name: string,
+  { port = 0, host = '127.0.0.1', server = new Server(), secured = ServerCredentials.createInsecure(), methods = {} }: EchoOptions = {},
+): Promise<Echo> {
+  // prettier-ignore
   const seen: Seen[] = [];
   const note = (path: string, metadata: Metadata, text: string) =>
     seen.push({ path, metadata: metadata.getMap() as Record<string, string>, text });
@@ -93,9 +106,10 @@ export async function echo(name: string, { port = 0, host = '127.0.0.1', server 
       call.on('end', () => call.end());
       call.on('error', () => {});
     },
+    ...methods,
   });
   const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, at) => (error === null ? resolve(at) : reject(error)));
+    server.bindAsync(`${host}:${port}`, secured, (error, at) => (error === null ? resolve(at) : reject(error)));
   });
   return Object.assign(made, { port: bound });
 }

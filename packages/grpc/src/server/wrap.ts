@@ -102,9 +102,8 @@ export class WrappedServer {
     for (const listener of this.#onDrain) listener();
     if (delayMs > 0) await new Promise<void>((resolve) => this.#surroundings.clock.after(delayMs, resolve, true));
     this.#closed = true;
-    // grpc-js's own books (channelz, no further bindAsync). Not waited for: of a connection that ends just now it hears nothing.
-    this.#server.tryShutdown(() => {});
     await Promise.all([...this.#listeners.values()].map((one) => one.drain({ graceMs })));
+    // Nothing is left to end: it closes grpc-js's own books (channelz), and no bindAsync begins any more.
     this.#server.forceShutdown();
   }
 }

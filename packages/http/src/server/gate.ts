@@ -56,7 +56,7 @@ export class Gate {
       upgrade: headers[':method'] === 'CONNECT',
     };
     this.#links.of(socket).session ??= session;
-    this.#serve(received, socket, new StreamOutlet(stream, { headers, rawHeaders: raw }, pass));
+    this.#serve(received, socket, new StreamOutlet(stream, { headers, rawHeaders: raw }, pass, this.#wiring.mesh.clock));
     return true;
   }
 

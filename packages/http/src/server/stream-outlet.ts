@@ -1,4 +1,4 @@
-import type { Exchange, LocalAnswer } from '@inmesh/core';
+import type { Clock, Exchange, LocalAnswer } from '@inmesh/core';
 import type { HeaderOp } from '@inmesh/policy';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { editRequest, type HeaderForms } from './edits.ts';
@@ -9,16 +9,21 @@ import { Told } from './told.ts';
 /** Header names that HTTP/2 has no place for (RFC 9113 §8.2.2). */
 const OF_CONNECTIONS: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade']);
 
+/** Time for a library of gRPC, which keeps the same deadline, to say its trailers. */
+const LAST_WORD_MS = 20;
+
 /** A request of HTTP/2: a stream. */
 export class StreamOutlet implements Outlet {
   readonly #stream: ServerHttp2Stream;
   readonly #request: HeaderForms;
   readonly #pass: () => void;
+  readonly #clock: Clock;
 
-  constructor(stream: ServerHttp2Stream, request: HeaderForms, pass: () => void) {
+  constructor(stream: ServerHttp2Stream, request: HeaderForms, pass: () => void, clock: Clock) {
     this.#stream = stream;
     this.#request = request;
     this.#pass = pass;
+    this.#clock = clock;
   }
 
   watch(serving: Serving): void {
@@ -27,7 +32,8 @@ export class StreamOutlet implements Outlet {
       const { sentTrailers } = stream as { sentTrailers?: Record<string, unknown> };
       const status = stream.headersSent ? Number(stream.sentHeaders[':status']) : 0;
       const grpcStatus = sentTrailers?.['grpc-status'] ?? (stream.headersSent ? stream.sentHeaders['grpc-status'] : undefined) ?? -1;
-      serving.end(status, Number(grpcStatus), stream.rstCode !== 0);
+      // A caller may also reset without an error: what was still open then is aborted.
+      serving.end(status, Number(grpcStatus), stream.rstCode !== 0 || stream.aborted);
     });
     // Nobody else listens yet, and a caller who resets his stream must not end the process.
     stream.on('error', () => {});
@@ -99,8 +105,12 @@ export class StreamOutlet implements Outlet {
 
   /** A stream that is closed takes no answer of the program, so ours can stand in its place. */
   destroy(last?: LocalAnswer): void {
-    if (last === undefined || this.closed) return this.#stream.close(constants.NGHTTP2_CANCEL);
-    this.answer(last, []);
-    this.#stream.close();
+    const stream = this.#stream;
+    if (last === undefined) stream.close(constants.NGHTTP2_CANCEL);
+    else if (this.closed) this.#clock.after(LAST_WORD_MS, () => stream.close(constants.NGHTTP2_CANCEL));
+    else {
+      this.answer(last, []);
+      stream.close();
+    }
   }
 }
