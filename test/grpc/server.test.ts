@@ -1,4 +1,13 @@
-import { credentials, type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall, status } from '@grpc/grpc-js';
+import {
+  credentials,
+  Metadata,
+  propagate,
+  type sendUnaryData,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  status,
+} from '@grpc/grpc-js';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { connect } from 'node:http2';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -201,6 +210,48 @@ describe('between two processes of the mesh', () => {
       code: status.UNAVAILABLE,
       details: expect.stringContaining('the registry says the endpoint runs as ratings') as string,
     });
+  });
+});
+
+describe('a call made for another', () => {
+  /** Passes Say on to the echo behind it, as its own call's child. */
+  async function front(flags: number): Promise<{ client: EchoClient; mesh: TestMesh; back: Echo }> {
+    const back = await echo('back');
+    left.push(back);
+    const mesh = await member(entry(back.port));
+    const onward = echoClient('mesh:///ratings.example.com', mesh.grpc.credentials(), mesh.grpc.options());
+    left.push(onward);
+    const server = mesh.grpc.server();
+    server.addService(ECHO, {
+      Say: (call: ServerUnaryCall<Message, Message>, callback: sendUnaryData<Message>) => {
+        onward.stub.Say(call.request, new Metadata(), { parent: call, propagate_flags: flags }, (error, answer) => callback(error, answer));
+      },
+    });
+    const served = await new Promise<number>((resolve) =>
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_, at) => resolve(at)),
+    );
+    return { client: plainClient(served), mesh, back };
+  }
+
+  it('ends with it', async () => {
+    const { client, mesh, back } = await front(propagate.CANCELLATION);
+    back.delayMs = 2000;
+    const gaveUp = new Promise<number>((resolve) => {
+      const call = client.stub.Say({ text: 'x' }, new Metadata(), {}, (error) => resolve(error!.code));
+      setTimeout(() => call.cancel(), 100);
+    });
+    expect(await gaveUp).toBe(status.CANCELLED);
+    await expect.poll(() => mesh.status().callsInFlight).toBe(0);
+  });
+
+  it('has its deadline only where it is asked for', async () => {
+    const told = async (flags: number) => {
+      const { client, back } = await front(flags);
+      expect((await client.say('x', {}, { deadline: Date.now() + 5000 })).code).toBe(0);
+      return back.deadlines[0];
+    };
+    expect(await told(propagate.DEADLINE)).toBeLessThan(Infinity);
+    expect(await told(propagate.CANCELLATION)).toBe(Infinity);
   });
 });
 

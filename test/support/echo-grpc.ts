@@ -34,6 +34,8 @@ export interface Echo extends AsyncDisposable {
   readonly name: string;
   readonly server: Server;
   readonly seen: Seen[];
+  /** Milliseconds since 1970 at which callers of Say give up; Infinity: never. */
+  readonly deadlines: number[];
   /** Fails the next calls of Say with this code; 0 answers. */
   fail: { code: number; times: number; metadata?: Metadata };
   delayMs: number;
@@ -59,13 +61,14 @@ export async function echo(
   const note = (path: string, metadata: Metadata, text: string) =>
     seen.push({ path, metadata: metadata.getMap() as Record<string, string>, text });
   const made: Echo = {
-    name, server, seen, port: 0, fail: { code: 0, times: 0 }, delayMs: 0,
+    name, server, seen, deadlines: [], port: 0, fail: { code: 0, times: 0 }, delayMs: 0,
     stop: () => server.forceShutdown(),
     [Symbol.asyncDispose]: () => Promise.resolve(server.forceShutdown()),
   }; // prettier-ignore
   server.addService(ECHO, {
     Say: (call: ServerUnaryCall<Message, Message>, callback: sendUnaryData<Message>) => {
       note('Say', call.metadata, call.request.text);
+      made.deadlines.push(Number(call.getDeadline()));
       const { fail } = made;
       if (fail.times > 0) {
         fail.times -= 1;

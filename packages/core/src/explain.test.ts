@@ -14,25 +14,14 @@ import { describe, expect, it } from 'vitest';
 import { explain, explainPolicy } from './explain.ts';
 import type { Explanation, ExplainRequest } from './explanation.ts';
 import { Mesh } from './mesh.ts';
-import { testClusterPolicy, testEndpoint, testService, testSpec, testWorkload } from './testing/index.ts';
+import { testClusterPolicy, testEndpoint, testService, testSettings, testSpec, testWorkload } from './testing/index.ts';
 
 const HOST = 'reviews.default.svc.cluster.local';
 const V1 = `outbound|80|v1|${HOST}`;
 const V2 = `outbound|80|v2|${HOST}`;
 const PLAIN = `outbound|80||${HOST}`;
 
-const settings: Settings = {
-  rootNamespace: 'istio-system',
-  domain: 'cluster.local',
-  trustDomain: 'cluster.local',
-  trustDomainAliases: [],
-  outboundTrafficPolicy: 'ALLOW_ANY',
-  enableAutoMtls: true,
-  dnsRefreshRateMs: 60_000,
-  pathNormalization: 'BASE',
-  alwaysEjectOne: true,
-  connectionsPerEndpoint: 100,
-};
+const settings = testSettings({ connectionsPerEndpoint: 100 });
 
 const service: Service = testService({
   endpoints: [

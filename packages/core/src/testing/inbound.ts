@@ -1,4 +1,5 @@
 import { type InboundModel, type JwtRule, type Model, OPEN_INBOUND } from '@inmesh/policy';
+import { testSettings } from './settings.ts';
 import type { Call, Exchange, LocalAnswer, Reply, Transport } from '../call.ts';
 import { NO_EDITS } from '../call.ts';
 import { MeshError } from '../errors.ts';
@@ -13,19 +14,7 @@ export function testModel(inbound: Partial<InboundModel> = {}, settings: Partial
   return {
     workload: testWorkload(),
     inbound: { ...OPEN_INBOUND, ...inbound },
-    settings: {
-      rootNamespace: 'istio-system',
-      domain: 'cluster.local',
-      trustDomain: 'cluster.local',
-      trustDomainAliases: [],
-      outboundTrafficPolicy: 'ALLOW_ANY',
-      enableAutoMtls: true,
-      dnsRefreshRateMs: 60_000,
-      pathNormalization: 'BASE',
-      alwaysEjectOne: true,
-      connectionsPerEndpoint: 128,
-      ...settings,
-    },
+    settings: testSettings(settings),
     services: [],
     hosts: [],
     clusters: [],

@@ -15,3 +15,4 @@ export { type TestPeer, testPeer, testPrincipal } from './peer.ts';
 export { type ScriptedAttempt, type ScriptedTransport, scriptedTransport } from './transport.ts';
 export { testClusterPolicy, testOutlier, testService, testSpec, testWorkload } from './cluster.ts';
 export { receiveCall, testJwtRule, testModel, type TestProgram, testProgram, type TestTokens, testTokens, toProgram } from './inbound.ts';
+export { testSettings } from './settings.ts';
