@@ -120,6 +120,11 @@ export interface Transport<T> {
    */
   attempt(exchange: Exchange, placement: Placement | undefined): Promise<Reply<T>>;
   answer(exchange: Exchange, local: LocalAnswer): Reply<T>;
+  /**
+   * The transport for an attempt of the same call beside those under way (hedging); undefined if its request is not wholly in hand.
+   * Left out: never. Its replies are handed over as the others are.
+   */
+  again?(exchange: Exchange): Transport<T> | undefined;
   /** A copy of the call whose answer nobody reads; undefined if the body cannot be sent twice. Its transport ends its life when an answer is through. */
   shadow?(exchange: Exchange): { readonly exchange: Exchange; readonly transport: Transport<unknown> } | undefined;
 }

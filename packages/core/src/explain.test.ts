@@ -99,6 +99,14 @@ function model({
 const ask = (world: World, request: Partial<ExplainRequest> = {}): Explanation =>
   explainPolicy(model(world), { url: 'http://reviews/ratings/7?full=1', ...request });
 
+it('explains hedging of the paths a policy names', () => {
+  const hedging = [{ resource: 'HedgePolicy default/reviews', paths: [{ kind: 'prefix', value: '/ratings/' }], delayMs: 50, maxAttempts: 2 }] as const; // prettier-ignore
+  const clusters = [testClusterPolicy({ name: PLAIN, hedging })];
+  const told = 'a gRPC call that is not answered within 50 ms goes to another endpoint as well, 2 attempts in all (HedgePolicy default/reviews)'; // prettier-ignore
+  expect(ask({ clusters }).why).toContain(told);
+  expect(ask({ clusters }, { url: 'http://reviews/other' }).why).not.toContain(told);
+});
+
 describe('explain', () => {
   it('tells of the implicit route to a service', () => {
     expect(ask({}, { headers: { 'X-A': '1' } })).toEqual({

@@ -23,6 +23,7 @@ import type {
   Explanation,
   ExplainRequest,
 } from './explanation.ts';
+import { hedgingOf } from './filters/hedge.ts';
 import { compileEdits } from './filters/edits.ts';
 import { cookieValue } from './filters/hash.ts';
 import { applyHeaderOps, valuesAfter } from './filters/header-ops.ts';
@@ -233,6 +234,12 @@ function forward(scene: Scene, route: Route, { destinations }: Extract<RouteActi
   }
   if (route.fault !== null && (route.timeoutMs !== null || route.retries !== null)) {
     why.push('the injected fault comes before timeout and retries: it is neither cut short nor retried');
+  }
+  const hedging = hedgingOf(main.policy?.hedging ?? [])(call.path);
+  if (hedging !== undefined) {
+    why.push(
+      `a gRPC call that is not answered within ${hedging.delayMs} ms goes to another endpoint as well, ${hedging.maxAttempts} attempts in all (${hedging.resource})`,
+    );
   }
   if (hashes(main.policy)) why.push(...route.hash.map((key) => stickiness(key, call, edits)));
 

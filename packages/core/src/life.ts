@@ -32,6 +32,7 @@ export class Life implements Expiring {
   #controller: AbortController | undefined = undefined;
   #ended = false;
   #onEnd: (() => void) | undefined = undefined;
+  #adopted: Life | undefined = undefined;
 
   constructor(startedAt: number, deadlines: Deadlines) {
     this.startedAt = startedAt;
@@ -113,6 +114,12 @@ export class Life implements Expiring {
     return this.#controller.signal;
   }
 
+  /** Of several attempts with lives of their own this one is the call's: what it counts and flags, up to the end, the call does. */
+  adopt(life: Life): void {
+    this.#adopted = life;
+    this.endpoint = life.endpoint;
+  }
+
   /** Runs when the call ends; the snapshot that serves it counts its calls this way. One listener only. */
   onEnd(listener: () => void): void {
     this.#onEnd = listener;
@@ -123,7 +130,14 @@ export class Life implements Expiring {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#slot >= 0) this.#deadlines.remove(this.#slot);
+    if (this.#adopted !== undefined) this.#take(this.#adopted);
     this.observer.ended(this.endpoint, status, grpcStatus, this.flags, now - this.startedAt, this.bytesIn, this.bytesOut);
     this.#onEnd?.();
+  }
+
+  #take({ flags, bytesIn, bytesOut }: Life): void {
+    this.flags |= flags;
+    this.bytesIn += bytesIn;
+    this.bytesOut += bytesOut;
   }
 }

@@ -60,6 +60,7 @@ export type MeshEvent =
   | { readonly type: 'endpoint.ejected'; readonly cluster: string; readonly address: string; readonly reason: string; readonly ms: number }
   | { readonly type: 'endpoint.returned'; readonly cluster: string; readonly address: string }
   | { readonly type: 'call.retried'; readonly cluster: string; readonly attempt: number; readonly reason: string }
+  | { readonly type: 'call.hedged'; readonly cluster: string; readonly attempt: number; readonly reason: 'slow' | 'failed' }
   | { readonly type: 'call.overflow'; readonly cluster: string; readonly limit: 'connections' | 'pending' | 'requests' | 'retries' }
   | { readonly type: 'cluster.panic'; readonly cluster: string; readonly active: boolean };
 

@@ -9,6 +9,7 @@ import { direct } from './filters/direct.ts';
 import { edits } from './filters/edits.ts';
 import { fault } from './filters/fault.ts';
 import { hash } from './filters/hash.ts';
+import { hedge } from './filters/hedge.ts';
 import { mirror } from './filters/mirror.ts';
 import { observe } from './filters/observe.ts';
 import { peer } from './filters/peer.ts';
@@ -61,9 +62,13 @@ const WAY: readonly Layer<WayParts>[] = [
   layer(mirror, ({ route, clusterOf }) => mirrored(route, clusterOf)),
   // Spans all attempts and the pauses between them.
   layer(timeout, ({ route }) => (route.timeoutMs === null ? null : { ms: route.timeoutMs, waited: route.fault?.delay != null })),
-  // Everything below happens once per attempt.
+  // What is below retry happens again with each.
   layer(retry, ({ route, cluster }) => (route.retries === null ? null : { policy: route.retries, timeoutMs: route.timeoutMs, cluster })),
-  // Then the cluster: limits, choice of an endpoint, the attempt itself with its own time limit.
+  // Below retry: an attempt that is repeated is hedged again, and each has its own per-try timeout.
+  layer(hedge, ({ route, cluster }) =>
+    cluster.policy.hedging.length === 0 ? null : { hedging: cluster.policy.hedging, retries: route.retries, cluster },
+  ),
+  // Then, for each attempt, the cluster: limits, choice of an endpoint, the attempt itself with its own time limit.
 ];
 
 /** What the inbound filters of a port may ask for. */

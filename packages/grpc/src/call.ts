@@ -134,6 +134,11 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     return new LocalReply(this, exchange, local);
   }
 
+  again(): Transport<Handable> | undefined {
+    const messages = this.messages.copy();
+    return messages === undefined ? undefined : new Beside(this, messages, this.#wiring);
+  }
+
   shadow(exchange: Exchange): { exchange: Exchange; transport: Transport<unknown> } | undefined {
     const messages = this.messages.copy();
     if (messages === undefined) return undefined;
@@ -198,8 +203,12 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
 
   #hand({ value }: Reply<Handable>): void {
     if (this.#over) return;
+    // Of several attempts at once it may be another than the one that was read from so far.
+    const other = value instanceof GrpcAttempt && value !== this.#attempt;
+    if (other) this.#attempt = value;
     this.#chosen = value;
     value.deliver();
+    if (other && this.reading) value.startRead();
   }
 
   // ---- Caller: what came, towards the program --------------------------------------------------------------------
@@ -224,6 +233,51 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     this.#listener = undefined;
     // As grpc-js does: a listener that throws must not throw into whoever ended the call.
     process.nextTick(() => listener?.onReceiveStatus(status));
+  }
+}
+
+/** An attempt beside another of the same call (hedging): its own copy of the request, the same listener. */
+class Beside implements Caller, Transport<Handable> {
+  readonly messages: Messages;
+  readonly #call: MeshCall;
+  readonly #wiring: ClientWiring;
+
+  constructor(call: MeshCall, messages: Messages, wiring: ClientWiring) {
+    this.#call = call;
+    this.messages = messages;
+    this.#wiring = wiring;
+  }
+
+  get request(): GrpcRequest {
+    return this.#call.request;
+  }
+
+  get credentials(): CallCredentials | undefined {
+    return this.#call.credentials;
+  }
+
+  get reading(): boolean {
+    return this.#call.reading;
+  }
+
+  attempt(exchange: Exchange, placement: Placement): Promise<Reply<Handable>> {
+    return new GrpcAttempt(this, exchange, placement, this.#wiring).start();
+  }
+
+  answer(exchange: Exchange, local: LocalAnswer): Reply<Handable> {
+    return this.#call.answer(exchange, local);
+  }
+
+  onReceiveMetadata(metadata: Metadata): void {
+    this.#call.onReceiveMetadata(metadata);
+  }
+
+  onReceiveMessage(message: Buffer): void {
+    this.#call.onReceiveMessage(message);
+  }
+
+  finish(status: StatusObject): void {
+    this.#call.finish(status);
   }
 }
 

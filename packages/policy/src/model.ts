@@ -7,7 +7,7 @@
  */
 
 import type { InboundModel } from './inbound.ts';
-import type { RouteMatch } from './route-match.ts';
+import type { RouteMatch, StringMatch } from './route-match.ts';
 
 export type * from './route-match.ts';
 
@@ -275,6 +275,8 @@ export interface ClusterPolicy {
   readonly retryBudget: { readonly percent: number; readonly minConcurrency: number; readonly intervalMs: number } | null;
   readonly outlier: Outlier | null;
   readonly tls: ClientTls;
+  /** Calls that may be sent twice at once; of several for a path the first holds. */
+  readonly hedging: readonly Hedging[];
 }
 
 export type LoadBalancer =
@@ -335,6 +337,17 @@ export interface Outlier {
   readonly alwaysEjectOne: boolean;
   /** Replaces "5xx" as the definition of a bad answer; null = 5xx. */
   readonly statusCodes: readonly number[] | null;
+}
+
+/** Idempotent calls, by path, to which a slow attempt gets another beside it. */
+export interface Hedging {
+  /** `HedgePolicy ns/name`. */
+  readonly resource: string;
+  readonly paths: readonly StringMatch[];
+  /** Time an attempt has before the next is sent beside it. */
+  readonly delayMs: number;
+  /** The first included, ≥ 2. */
+  readonly maxAttempts: number;
 }
 
 export interface ClientTls {

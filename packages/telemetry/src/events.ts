@@ -5,6 +5,7 @@ import { Family, head, sample } from './exposition.ts';
 export class EventMetrics {
   readonly #clock: Clock;
   readonly #retries: Family;
+  readonly #hedges: Family;
   readonly #overflows: Family;
   readonly #ejections: Family;
   readonly #ejected: Family;
@@ -34,6 +35,7 @@ export class EventMetrics {
       return made;
     };
     this.#retries = family('inmesh_retries_total', 'counter', 'Attempts made again, by cluster and by what the attempt before came to.');
+    this.#hedges = family('inmesh_hedges_total', 'counter', 'Attempts sent beside one under way, by cluster and reason: slow, or failed.');
     this.#overflows = family('inmesh_overflow_total', 'counter', 'Calls refused because a limit of their cluster was reached, by limit.');
     this.#ejections = family('inmesh_ejections_total', 'counter', 'Endpoints taken out of rotation by outlier detection.');
     this.#ejected = family('inmesh_ejections_active', 'gauge', 'Endpoints out of rotation now.');
@@ -66,6 +68,8 @@ export class EventMetrics {
     switch (event.type) {
       case 'call.retried':
         return this.#retries.add({ cluster: event.cluster, reason: /^[\w .-]{1,40}$/.test(event.reason) ? event.reason : 'other' });
+      case 'call.hedged':
+        return this.#hedges.add({ cluster: event.cluster, reason: event.reason });
       case 'call.overflow':
         return this.#overflows.add({ cluster: event.cluster, limit: event.limit });
       case 'endpoint.ejected':

@@ -7,6 +7,7 @@ import { MeshError } from '../errors.ts';
 import type { FilterKind } from '../kind.ts';
 import { judgeError } from '../verdict.ts';
 import { pause } from './pause.ts';
+import { pushbackMs } from './pushback.ts';
 import { compileRetryOn } from './retry-on.ts';
 
 /** What retry asks of the cluster behind it. */
@@ -49,8 +50,8 @@ export const retry: FilterKind<Retry> = {
 
     /** How long until the next try; undefined if it is not worth waiting for. */
     const waitFor = (exchange: Exchange, retries: number, reply: Reply<unknown> | undefined): number | undefined => {
-      const pushback = reply?.header(PUSHBACK);
-      if (pushback !== undefined) return pushbackMs(pushback);
+      const pushback = reply === undefined ? undefined : pushbackMs(reply);
+      if (pushback !== undefined) return pushback === Infinity ? undefined : pushback;
       const jitter = backoffMs(policy.backoff, retries, random);
       const asked = reply === undefined ? undefined : retryAfterMs(reply, clock.wall());
       if (asked === undefined) return jitter;
@@ -130,14 +131,6 @@ export const retry: FilterKind<Retry> = {
     };
   },
 };
-
-/** A gRPC server's word on when, and whether, to come again (gRFC A6). */
-const PUSHBACK = 'grpc-retry-pushback-ms';
-
-/** What is negative, or no number, means: not at all. */
-function pushbackMs(text: string): number | undefined {
-  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
-}
 
 /** How an attempt ended: with a reply, or with what it rejected. */
 type Outcome<T> = { readonly reply: Reply<T>; readonly error: undefined } | { readonly reply: undefined; readonly error: unknown };

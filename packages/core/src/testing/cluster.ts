@@ -63,6 +63,7 @@ export function testClusterPolicy(fields: Partial<ClusterPolicy> = {}): ClusterP
     subset: null,
     labels: {},
     resources: [],
+    hedging: [],
     protocol: 'HTTP',
     http: 'http1',
     location: 'internal',

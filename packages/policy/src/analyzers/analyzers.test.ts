@@ -24,6 +24,7 @@ const rows: readonly Row[] = [
   ['a host a wildcard declares', [entry('e', { hosts: ['*.a.com'], resolution: 'NONE' }), virtual('x', { hosts: ['b.a.com'], http: [to('b.a.com')] })], []],
   ['hosts of services that are left to discovery', [virtual('x', { hosts: ['a'], http: [to('b')] }), rule('y', { host: 'b' })], []],
   ['a DestinationRule for nobody', [service('a'), rule('x', { host: 'b' })], ['IST0174 warning DestinationRule default/x spec.host']],
+  ['a HedgePolicy for nobody', [service('a'), resource('HedgePolicy', { host: 'b', idempotent: ['/x'], delay: '1s' })], ['IST0174 warning HedgePolicy default/it spec.host']],
   ['a DestinationRule for a wildcard that covers somebody', [service('a'), rule('x', { host: '*.default.svc.cluster.local' })], []],
 
   ['a subset nobody defines', [virtual('x', { hosts: ['a'], http: [to('a', 'v2')] }), rule('y', { host: 'a', subsets: [v1] })], ['IST0101 warning VirtualService default/x spec.http[0].route[0].destination.subset']],

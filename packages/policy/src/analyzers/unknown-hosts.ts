@@ -1,7 +1,7 @@
 import type { Analyzer } from './analyzer.ts';
 import { destinationsOf } from './destinations.ts';
 
-/** Destinations and DestinationRules for hosts that no Service or ServiceEntry declares (IST0101, IST0174). */
+/** Destinations, DestinationRules and HedgePolicies for hosts that no Service or ServiceEntry declares (IST0101, IST0174). */
 export const unknownHosts: Analyzer = (world, tell) => {
   for (const rule of world.all('VirtualService'))
     for (const { destination, path } of destinationsOf(rule.spec)) {
@@ -9,7 +9,7 @@ export const unknownHosts: Analyzer = (world, tell) => {
       if (world.missing(host))
         tell(rule, 'warning', 'IST0101', [...path, 'host'], `no service "${host}" is declared`, hintFor(destination.host, host));
     }
-  for (const rule of world.all('DestinationRule')) {
+  for (const rule of [...world.all('DestinationRule'), ...world.all('HedgePolicy')]) {
     const host = world.host(rule.spec.host, rule.metadata.namespace);
     if (world.missing(host))
       tell(rule, 'warning', 'IST0174', ['spec', 'host'], `no service "${host}" is declared`, hintFor(rule.spec.host, host));

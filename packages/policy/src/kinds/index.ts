@@ -5,6 +5,7 @@ import { backendTlsPolicy } from './backend-tls-policy.ts';
 import { destinationRule } from './destination-rule.ts';
 import { gateway } from './gateway.ts';
 import { grpcRoute } from './grpc-route.ts';
+import { hedgePolicy } from './hedge-policy.ts';
 import { httpRoute } from './http-route.ts';
 import type { Kind } from './kind.ts';
 import { configMap, endpointSlice, node, pod, service } from './kubernetes.ts';
@@ -23,7 +24,7 @@ const all = [
   virtualService, destinationRule, serviceEntry, workloadEntry, sidecar, workloadGroup, gateway,
   httpRoute, grpcRoute, backendTlsPolicy, referenceGrant, tcpRoute, tlsRoute,
   peerAuthentication, requestAuthentication, authorizationPolicy,
-  meshConfig,
+  meshConfig, hedgePolicy,
   service, endpointSlice, pod, node, configMap,
 ] as const; // prettier-ignore
 

@@ -41,6 +41,7 @@ describe('a cluster', () => {
       subset: null,
       labels: {},
       resources: [],
+      hedging: [],
       protocol: 'HTTP',
       http: 'http1',
       location: 'internal',

@@ -16,6 +16,7 @@ import type {
 import type { BackendTlsPolicies } from './backend-tls.ts';
 import { clusterName, type Destinations, type Target } from './destinations.ts';
 import { hashKeysFor, keysOf, policyFor, type Rule, type Rules } from './destination-rule.ts';
+import type { Hedgings } from './hedging.ts';
 import type { KnownService } from './known-service.ts';
 import { localityPolicy } from './locality.ts';
 import { compareText } from './order.ts';
@@ -37,6 +38,7 @@ export interface ClusterInput {
   readonly scope: Scope;
   readonly rules: Rules;
   readonly backendTls: BackendTlsPolicies;
+  readonly hedgings: Hedgings;
   readonly mesh: MeshConfigSpec;
 }
 
@@ -161,6 +163,7 @@ function clusterOf(
           },
     outlier: outlierDetection === undefined ? null : outlierOf(outlierDetection, mesh.alwaysEjectOne),
     tls: policy.tls === undefined ? (backendTls?.tls ?? shared.implicitTls(known)) : tlsOf(policy.tls, service.subjectAltNames),
+    hedging: input.hedgings(service),
   };
 }
 

@@ -4,6 +4,7 @@ import { backendTlsOf } from './backend-tls.ts';
 import { clustersOf } from './clusters.ts';
 import { rulesOf } from './destination-rule.ts';
 import { gatewayRoutesOf } from './gateway-api.ts';
+import { hedgingsOf } from './hedging.ts';
 import { inboundOf } from './inbound.ts';
 import { meshOf, settingsOf } from './mesh-config.ts';
 import { compareText } from './order.ts';
@@ -27,7 +28,14 @@ export function resolve(document: Document, workload: Workload): Model {
   const visible = visibleServices(declaredServices(registry, config.domain, peers), workload, config.defaultServiceExportTo);
   const scope = scopeOf(sidecarFor(registry.of('Sidecar'), workload, config.rootNamespace), visible, workload);
   const rules = rulesOf(registry.of('DestinationRule'), workload, config);
-  const clusters = clustersOf({ workload, scope, rules, backendTls: backendTlsOf(registry), mesh: config });
+  const clusters = clustersOf({
+    workload,
+    scope,
+    rules,
+    backendTls: backendTlsOf(registry),
+    hedgings: hedgingsOf(registry.of('HedgePolicy'), workload, config),
+    mesh: config,
+  });
 
   const setting: Setting = { workload, mesh: config, defaultRetries: mesh.retries, scope, destinations: clusters };
   const virtualServices = virtualServicesOf(registry, setting);

@@ -92,6 +92,9 @@ export const authorizationPolicy = security('AuthorizationPolicy');
 export const meshConfig = (spec: object): string =>
   JSON.stringify({ apiVersion: 'inmesh.dev/v1', kind: 'MeshConfig', metadata: { name: 'mesh' }, spec });
 
+export const hedgePolicy = (name: string, spec: object, metadata: object = {}): string =>
+  JSON.stringify({ apiVersion: 'inmesh.dev/v1', kind: 'HedgePolicy', metadata: { name, namespace: 'default', ...metadata }, spec });
+
 /** A timestamp: the smaller, the older. */
 export const aged = (days: number): { readonly creationTimestamp: string } => ({
   creationTimestamp: new Date(Date.UTC(2020, 0, 1 + days)).toISOString(),

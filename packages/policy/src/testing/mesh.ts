@@ -249,6 +249,12 @@ const resources: unknown[] = [
       alwaysEjectOne: false,
     },
   },
+  {
+    apiVersion: 'inmesh.dev/v1',
+    kind: 'HedgePolicy',
+    metadata: { name: 'reviews', namespace: 'shop' },
+    spec: { host: 'reviews', idempotent: ['/shop.Reviews/Get', '/shop.Reviews/List*'], delay: '50ms', maxAttempts: 3 },
+  },
   core('Service', 'reviews', {
     spec: { selector: { app: 'reviews' }, ports: [{ name: 'http', port: 80, targetPort: 8080 }], clusterIP: '10.0.0.10' },
   }),

@@ -27,6 +27,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   RequestAuthentication: 'security.istio.io/v1',
   AuthorizationPolicy: 'security.istio.io/v1',
   MeshConfig: 'inmesh.dev/v1',
+  HedgePolicy: 'inmesh.dev/v1',
   Service: 'v1',
   Pod: 'v1',
   Node: 'v1',
