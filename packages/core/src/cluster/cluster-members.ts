@@ -86,6 +86,7 @@ export class Members {
 function differs(left: Endpoint, right: Endpoint): boolean {
   return (
     left.weight !== right.weight ||
+    left.priority !== right.priority ||
     left.health !== right.health ||
     left.network !== right.network ||
     left.node !== right.node ||

@@ -1,11 +1,12 @@
 import type { Service } from '@inmesh/policy';
 import type { Clock } from '../clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
+import { watchAll } from '../endpoint/merged.ts';
 import type { Lease } from '../lease.ts';
 import type { Closeable, Resolution, Resolver, ServiceRef } from '../ports/resolver.ts';
 import { same } from './same.ts';
 
-/** What a feed needs of the mesh: resolvers in order of preference, time and chance for them. */
+/** What a feed needs of the mesh: resolvers, time and chance for them. */
 export interface FeedTools {
   readonly resolvers: readonly Resolver[];
   readonly clock: Clock;
@@ -86,12 +87,17 @@ export class EndpointFeed {
     const { clock, random } = this.#tools;
     const ref: ServiceRef = { service: this.#service, port: this.#servicePort() };
     try {
-      const resolver = this.#tools.resolvers.find((one) => one.handles(ref));
-      if (resolver === undefined) {
+      const resolvers = this.#tools.resolvers.filter((one) => one.handles(ref));
+      if (resolvers.length === 0) {
         this.#hear({ state: 'absent' });
         return;
       }
-      const watch = resolver.watch(ref, (resolution) => era === this.#era && this.#hear(resolution), { clock, random });
+      const hear = (resolution: Resolution): void => {
+        if (era === this.#era) this.#hear(resolution);
+      };
+      const [only] = resolvers;
+      const alone = resolvers.length === 1 && (only!.priority ?? 0) === 0;
+      const watch = alone ? only!.watch(ref, hear, { clock, random }) : watchAll(resolvers, ref, hear, { clock, random });
       // A listener may have closed the feed, or changed its service, while the resolver gave its first answer.
       if (era === this.#era) this.#watch = watch;
       else watch.close();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { LocalityPolicy } from '@inmesh/policy';
 import { type TestEndpoint, testEndpoint, testLocality, testWorkload } from '../testing/index.ts';
-import { distribute, rankByFailover } from './locality.ts';
+import { distribute, rankByFailover, rankByPriority } from './locality.ts';
 
 type Failover = Extract<LocalityPolicy, { kind: 'failover' }>;
 
@@ -33,6 +33,22 @@ describe('by locality', () => {
   test('failover names the region to go to, others come last', () => {
     expect(ranks({ byLocality: true, failover: [{ from: 'eu', to: 'us' }] }, ...at('eu/a/1', 'asia/a/1', 'us/a/1'))).toEqual([0, 2, 1]);
     expect(ranks({ byLocality: true, failover: [{ from: 'asia', to: 'us' }] }, ...at('eu/a/1', 'asia/a/1', 'us/a/1'))).toEqual([0, 1, 1]);
+  });
+});
+
+describe('by priority of the registry', () => {
+  test('comes before all else, without gaps', () => {
+    expect(ranks({ byLocality: true }, { priority: 65_536, locality: 'eu/a/1' }, { locality: 'us/a/1' }, { locality: 'eu/a/1' })).toEqual([
+      2, 1, 0,
+    ]);
+    expect(ranks({ byLocality: true }, { priority: 9, locality: 'us/a/1' }, { priority: 9, locality: 'eu/a/1' })).toEqual([1, 0]);
+  });
+
+  test('stands alone where place does not count', () => {
+    const rank = (...priorities: (number | undefined)[]) => [...rankByPriority(priorities.map((priority, index) => testEndpoint(`10.0.0.${index}:80`, priority === undefined ? {} : { priority })))]; // prettier-ignore
+    expect(rank(10, undefined, 20, 10, 0)).toEqual([1, 0, 2, 1, 0]);
+    expect(rank(undefined, undefined)).toEqual([0, 0]);
+    expect(rank()).toEqual([]);
   });
 });
 

@@ -36,7 +36,26 @@ export function rankByFailover(policy: Failover, workload: Workload, endpoints: 
     ranks[index] = rank;
     if (rank > highest) highest = rank;
   }
-  return closeGaps(ranks, highest);
+  closeGaps(ranks, highest);
+  return withinPriorities(endpoints, ranks);
+}
+
+/** Priority of each endpoint where place does not count: those its registry gives, 0 first and without gaps. */
+export function rankByPriority(endpoints: readonly Endpoint[]): Uint32Array {
+  return withinPriorities(endpoints, new Uint32Array(endpoints.length));
+}
+
+/** Ranks without gaps, in the priorities of the registries: those of a later priority come after all of an earlier one. */
+function withinPriorities(endpoints: readonly Endpoint[], ranks: Uint32Array): Uint32Array {
+  const priorities = new Set<number>();
+  for (const { priority = 0 } of endpoints) priorities.add(priority);
+  // The rule: registries give none.
+  if (priorities.size < 2) return ranks;
+  const order = new Map([...priorities].sort((a, b) => a - b).map((priority, index) => [priority, index]));
+  let span = 0;
+  for (const rank of ranks) if (rank >= span) span = rank + 1;
+  for (const [index, { priority = 0 }] of endpoints.entries()) ranks[index]! += order.get(priority)! * span;
+  return closeGaps(ranks, order.size * span);
 }
 
 /** Ranks that occur, numbered from 0 in their order. */

@@ -254,3 +254,16 @@ describe('building', () => {
     }
   });
 });
+
+test('endpoints of a later priority take calls as those before them fail, whatever the policy says of places', () => {
+  const states = cluster({ priority: 5 }, {}, {});
+  expectShares(shares(build(states), states), { 1: 50, 2: 50 });
+  states[1]!.ejected = true;
+  // One of two healthy: 70 % stay (Envoy's overprovisioning factor of 1.4).
+  expectShares(shares(build(states), states), { 0: 30, 2: 70 });
+  const placed = cluster({ priority: 5, locality: 'eu/a/1' }, { locality: 'us/a/1' }, { locality: 'eu/a/1', ejected: true });
+  expectShares(shares(build(placed, { locality: byLocality }), placed), { 1: 100 });
+  const distributed = cluster({ priority: 5, locality: 'eu/a/1' }, { locality: 'us/a/1' }, { locality: 'eu/a/1' });
+  const to = [{ pattern: 'eu/*', percent: 80 }, { pattern: 'us/*', percent: 20 }]; // prettier-ignore
+  expectShares(shares(build(distributed, { locality: { kind: 'distribute', to } }), distributed), { 1: 20, 2: 80 });
+});

@@ -7,7 +7,7 @@ import type { Exchange } from '../call.ts';
 import type { EndpointState } from '../endpoint/state.ts';
 import type { Runtime } from '../handler.ts';
 import type { Building, Picker } from '../kind.ts';
-import { distribute, rankByFailover } from './locality.ts';
+import { distribute, rankByFailover, rankByPriority } from './locality.ts';
 import { avoidPriorities, type PriorityCount, type PriorityPlan, planPriorities } from './priorities.ts';
 
 /** A cluster's picker, and how it shares calls: for status and explain. */
@@ -77,27 +77,29 @@ interface Group {
 }
 
 function groupByPriority(policy: LocalityPolicy, workload: Workload, states: readonly EndpointState[]): readonly Group[] {
-  if (policy.kind === 'failover') {
-    const ranks = rankByFailover(
-      policy,
-      workload,
-      states.map(({ endpoint }) => endpoint),
-    );
-    const members: EndpointState[][] = [];
+  const groups: EndpointState[][] = [];
+  if (policy.kind !== 'failover' && states.every(({ endpoint: { priority = 0 } }) => priority === 0)) {
+    for (const state of states) state.priority = 0;
+    groups.push([...states]);
+  } else {
+    const endpoints = states.map(({ endpoint }) => endpoint);
+    const ranks = policy.kind === 'failover' ? rankByFailover(policy, workload, endpoints) : rankByPriority(endpoints);
     for (const [index, state] of states.entries()) {
       const rank = ranks[index]!;
       state.priority = rank;
-      (members[rank] ??= []).push(state);
+      (groups[rank] ??= []).push(state);
     }
-    return members.map((list) => ({ members: list, localities: undefined }));
   }
-  for (const state of states) state.priority = 0;
-  if (policy.kind === 'off') return [{ members: [...states], localities: undefined }];
-  const localities = distribute(
-    policy,
-    states.map(({ endpoint }) => endpoint),
-  ).map(({ weight, members }) => ({ weight, members: members.map((index) => states[index]!) }));
-  return [{ members: localities.flatMap(({ members }) => members), localities }];
+  return groups.map((members) => (policy.kind === 'distribute' ? distributed(policy, members) : { members, localities: undefined }));
+}
+
+function distributed(policy: Extract<LocalityPolicy, { kind: 'distribute' }>, states: readonly EndpointState[]): Group {
+  const endpoints = states.map(({ endpoint }) => endpoint);
+  const localities = distribute(policy, endpoints).map(({ weight, members }) => ({
+    weight,
+    members: members.map((index) => states[index]!),
+  }));
+  return { members: localities.flatMap(({ members }) => members), localities };
 }
 
 /** Who of a group may take calls. */

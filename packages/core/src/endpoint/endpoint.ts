@@ -12,6 +12,8 @@ export interface Endpoint {
   readonly locality: Locality;
   readonly network: string;
   readonly weight: number;
+  /** Takes calls when those of lower numbers are not healthy enough; within one priority locality decides. Default 0. */
+  readonly priority?: number;
   readonly serviceAccount: string;
   /** It takes mutual TLS on this port: what a policy of no opinion (`auto`) goes by. */
   readonly mtls: boolean;

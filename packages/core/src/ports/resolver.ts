@@ -20,10 +20,12 @@ export interface Closeable {
   close(): void;
 }
 
-/** Where endpoints come from. `watch` starts at a cluster's first call and pushes complete lists until closed; it never throws. */
+/** Where endpoints come from. All that handle a service are asked, and their lists are one (`endpoint/merged.ts`). `watch` starts at a cluster's first call and pushes complete lists until closed; it never throws. */
 export interface Resolver {
   readonly name: string;
-  /** Does it speak for this service? The first that does is asked. */
+  /** Its endpoints take calls when those of lower numbers are not healthy enough. Default 0. */
+  readonly priority?: number;
+  /** Does it speak for this service? */
   handles(ref: ServiceRef): boolean;
   watch(
     ref: ServiceRef,
