@@ -1,1 +1,2 @@
 export * from './dns/index.ts';
+export type { Registry } from './registry.ts';

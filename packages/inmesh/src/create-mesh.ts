@@ -13,7 +13,7 @@ import {
   systemClock,
   type TokenVerifiers,
 } from '@inmesh/core';
-import { dnsResolver } from '@inmesh/discovery';
+import { dnsResolver, type Registry } from '@inmesh/discovery';
 import { createGrpcClients, type GrpcClients, type GrpcServers } from '@inmesh/grpc';
 import {
   createFetch,
@@ -26,11 +26,12 @@ import {
   type Request,
 } from '@inmesh/http';
 import { type Document, type Problem, resolve, workload as completeWorkload, type Workload } from '@inmesh/policy';
-import { type DocumentHandlers, firstDocument, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
+import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
 import { istioMetrics } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { detectWorkload } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
+import { openRegistries } from './registries.ts';
 import { ServerRoom, type Servers } from './servers.ts';
 
 export interface CreateMeshOptions {
@@ -60,7 +61,12 @@ export interface CreateMeshOptions {
   readonly tokens?: TokenVerifiers;
   /** Who keeps decisions about callers. */
   readonly audit?: readonly AuditSink[];
-  /** Where endpoints come from, asked before DNS. */
+  /**
+   * Where services and endpoints are registered; of one service the endpoints of all are used. Default: those of INMESH_REGISTRIES.
+   * [] for none.
+   */
+  readonly registries?: readonly (string | Registry)[];
+  /** Where endpoints come from besides: the lists of all that handle a service are one. */
   readonly resolvers?: readonly Resolver[];
   /** Who else counts calls and hears of events. */
   readonly observers?: readonly Observer[];
@@ -87,6 +93,8 @@ export interface MeshStatus extends EngineStatus {
   readonly problems: readonly Problem[];
   /** Who this process proves to be, and what is wrong with the source of its certificate ('' = nothing); null: nobody. */
   readonly identity: IdentityStatus | null;
+  /** The registries that are followed, and what is wrong with each at the moment ('' = nothing). */
+  readonly registries: readonly { readonly name: string; readonly trouble: string }[];
 }
 
 export interface IdentityStatus {
@@ -139,14 +147,18 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const me = completeWorkload({ ...detectWorkload(), ...options.workload });
   const metrics = istioMetrics({ workload: me });
   const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
+  const registries = await openRegistries(options.registries);
   const engineOptions = {
-    resolvers: [...(options.resolvers ?? []), dnsResolver()],
+    resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dnsResolver()],
     observer: joinObservers(observers),
     localReplies: options.localReplies,
     audit: options.audit,
     tokens: options.tokens ?? tokenVerifiers(),
   };
-  const source = sourceFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] });
+  const source = joinSources(
+    sourceFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] }),
+    registries.flatMap(({ services }) => services ?? []),
+  );
   const trouble = { text: '' };
   let document: Document | undefined;
   let engine: Engine | undefined;
@@ -166,6 +178,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     timeoutMs: options.startTimeoutMs ?? 5000,
     fallbacks: options.bundledPolicy === undefined ? [] : [sourceFrom(options.bundledPolicy)],
   }).catch((error: unknown) => {
+    for (const { close } of registries) close?.();
     throw error instanceof NoDocumentError ? new MeshError('POLICY_INVALID', describe(error), { cause: error }) : error;
   });
   try {
@@ -174,11 +187,13 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     // The source may have spoken again while the engine was made.
     if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
     const keyring = await openKeyring(options, engine, engineOptions.observer);
-    return await assemble(engine, { options, source, trouble, metrics, watch, keyring, document: () => document! });
+    for (const { join } of registries) join?.(me);
+    return await assemble(engine, { options, source, trouble, metrics, watch, keyring, registries, document: () => document! });
   } catch (error) {
     // Half a mesh is none: nothing may go on watching.
     watch.close();
     await engine?.close(0);
+    for (const { close } of registries) close?.();
     throw error;
   }
 }
@@ -190,10 +205,12 @@ interface Parts {
   readonly metrics: { text(): string };
   readonly watch: { close(): void };
   readonly keyring: Keyring | undefined;
+  readonly registries: readonly Registry[];
   readonly document: () => Document;
 }
 
-async function assemble(engine: Engine, { options, source, trouble, metrics, watch, keyring, document }: Parts): Promise<Mesh> {
+async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
+  const { options, source, trouble, metrics, watch, keyring, registries, document } = parts;
   const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes, credentials: keyring });
   const room = new ServerRoom({ mesh: engine, credentials: keyring });
   let installed: Installed | undefined;
@@ -203,6 +220,7 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     source: { name: source.name, trouble: trouble.text },
     problems: document().problems,
     identity: identityStatus(keyring),
+    registries: registries.map(({ name, trouble: wrong }) => ({ name, trouble: wrong() })),
   });
   const explain = (request: ExplainRequest): Explanation => engine.explain(request);
   const address = adminAddress(options.admin);
@@ -219,12 +237,15 @@ async function assemble(engine: Engine, { options, source, trouble, metrics, wat
     keyring?.close();
     installed?.uninstall();
     installed = undefined;
+    // First of all nobody shall be sent here any more.
+    await Promise.all(registries.map(async ({ leave }) => leave?.()));
     // Before the engine: what its servers have under way may still want to call others.
     const began = systemClock.now();
     await room.close(graceMs);
     await engine.close(Math.max(0, graceMs - (systemClock.now() - began)));
     // Whoever took longer than the grace is ended.
     await Promise.all([dispatcher.destroy(), admin?.close()]);
+    for (const { close: release } of registries) release?.();
     // The last decisions are on their way to disk.
     await Promise.allSettled((options.audit ?? []).map(async (sink) => sink.close?.()));
   };

@@ -1,0 +1,26 @@
+import type { Registry } from '@inmesh/discovery';
+import { MeshError } from '@inmesh/core';
+
+/** Platforms by the word before the colon; each is loaded when it is asked for. */
+const PLATFORMS: Readonly<Record<string, (spec: string) => Promise<Registry>>> = {};
+
+/**
+ * The registries a program, or INMESH_REGISTRIES (specs with commas between), asks for: `consul`, `consul:http://127.0.0.1:8500`,
+ * `kubernetes`, or ones of the program's own. Throws MISUSE for a spec nobody here speaks.
+ */
+export async function openRegistries(
+  given: readonly (string | Registry)[] | undefined,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<readonly Registry[]> {
+  const specs = given ?? (env['INMESH_REGISTRIES'] ?? '').split(',').map((spec) => spec.trim()).filter((spec) => spec !== ''); // prettier-ignore
+  return Promise.all(
+    specs.map(async (spec) => {
+      if (typeof spec !== 'string') return spec;
+      const colon = spec.indexOf(':');
+      const open = PLATFORMS[colon < 0 ? spec : spec.slice(0, colon)];
+      if (open === undefined)
+        throw new MeshError('MISUSE', `unknown registry "${spec}": the platforms are ${Object.keys(PLATFORMS).join(', ')}`);
+      return open(colon < 0 ? '' : spec.slice(colon + 1));
+    }),
+  );
+}
