@@ -16,6 +16,7 @@ import { redirect } from './filters/redirect.ts';
 import { retry } from './filters/retry.ts';
 import { missing, split } from './filters/split.ts';
 import { timeout } from './filters/timeout.ts';
+import { transparentRetry } from './filters/transparent-retry.ts';
 import { MeshError } from './errors.ts';
 import type { Authorization } from './inbound/authorization.ts';
 import type { Peer } from './peer.ts';
@@ -63,6 +64,8 @@ const WAY: readonly Layer<WayParts>[] = [
   layer(timeout, ({ route }) => (route.timeoutMs === null ? null : { ms: route.timeoutMs, waited: route.fault?.delay != null })),
   // Everything below happens once per attempt.
   layer(retry, ({ route, cluster }) => (route.retries === null ? null : { policy: route.retries, timeoutMs: route.timeoutMs, cluster })),
+  // Below retry, as gRPC has it: what no server began is not one of the tries a policy counts. It asks for no configuration.
+  layer(transparentRetry, ({ cluster }) => ({ cluster: cluster.name })),
   // Then the cluster: limits, choice of an endpoint, the attempt itself with its own time limit.
 ];
 
