@@ -10,7 +10,8 @@ const RESET = /^Received RST_STREAM with code|^Call cancelled$|^Bandwidth exhaus
 const BROKEN = /triggered by internal client error/;
 const REFUSED = /^Stream refused by server/;
 /** The connection left between the choice of the channel and the call: nothing was sent. */
-const LEFT = /^Channel closed before call started$|^Failed to start HTTP\/2 stream with error (?:New streams cannot be created after receiving a GOAWAY|The session has been destroyed|No stream ID is available)/;
+const LEFT =
+  /^Channel closed before call started$|^Failed to start HTTP\/2 stream with error (?:New streams cannot be created after receiving a GOAWAY|The session has been destroyed|No stream ID is available)/;
 
 /**
  * What an ended call says of the way to the endpoint; undefined: it is the answer of the other side, or of the program's own limits
@@ -49,7 +50,11 @@ export function proper(status: StatusObject): StatusObject {
   if (Number.isInteger(code) && code >= 0 && code <= HIGHEST_CODE) return status;
   // grpc-js, in place of a status, of a message it cannot decompress.
   if ((code as number | undefined) === undefined) return internal('a message is compressed in a way that is not known here');
-  return { ...status, code: grpcJs().status.UNKNOWN, details: `the server ended with a grpc-status that is none. ${status.details}`.trim() };
+  return {
+    ...status,
+    code: grpcJs().status.UNKNOWN,
+    details: `the server ended with a grpc-status that is none. ${status.details}`.trim(),
+  };
 }
 
 const HIGHEST_CODE = 16;
