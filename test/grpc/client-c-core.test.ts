@@ -62,7 +62,7 @@ describe.skipIf(cCore !== true)("a server of gRPC's C core", () => {
     expect(heard).toMatchObject({
       code: status.OK,
       text: 'c: metadata',
-      headers: { 'x-server': 'c', 'x-server-bin': Buffer.from([1, 255]) },
+      headers: { 'x-server': 'ann', 'x-server-bin': Buffer.from([1, 255]) },
       trailers: { 'x-trailer': 'last', 'x-trailer-bin': Buffer.from([0, 254]) },
     });
     await expect

@@ -7,6 +7,8 @@ export interface H2Server extends AsyncDisposable {
   /** Paths of the streams that came, in order. */
   readonly streams: string[];
   readonly sessions: readonly ServerHttp2Session[];
+  /** Ends as a killed process does: every connection is reset, nothing listens any more. */
+  kill(): void;
 }
 
 /** A stream that came, and which it was of its server, from 0. */
@@ -41,8 +43,12 @@ export async function h2Server(
     port: (server.address() as AddressInfo).port,
     streams,
     sessions,
+    kill: () => {
+      server.close();
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
     [Symbol.asyncDispose]: async () => {
-      const closed = new Promise((resolve) => server.close(resolve));
+      const closed = new Promise((resolve) => server.close(resolve)); // Tells of one that was closed before, too.
       for (const socket of sockets) socket.destroy();
       await closed;
     },

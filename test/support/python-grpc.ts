@@ -51,6 +51,8 @@ export interface PythonServer extends AsyncDisposable {
   readonly notes: readonly PythonNote[];
   /** Takes no new calls and ends when those under way have; those that take longer than `seconds` are cut. */
   stop(seconds: number): void;
+  /** Ends the process as it stands. */
+  kill(): void;
   readonly ended: Promise<void>;
 }
 
@@ -71,9 +73,10 @@ export async function pythonServer(options: Readonly<Record<string, number>> = {
     port,
     notes,
     ended,
+    kill: () => void child.kill('SIGKILL'),
     stop: (seconds) => void child.stdin.write(`${seconds}\n`),
     [Symbol.asyncDispose]: async () => {
-      child.kill();
+      child.kill('SIGKILL');
       await ended;
     },
   };
@@ -111,7 +114,8 @@ def say(request, context):
     context.set_trailing_metadata((('x-trailer', 'last'), ('x-trailer-bin', b'\\x00\\xfe')))
     if 'x-fail' in asked:
         context.abort(getattr(grpc.StatusCode, asked['x-fail']), 'f\\u00e4ils, 100% \\u2713')
-    context.send_initial_metadata((('x-server', 'c'), ('x-server-bin', b'\\x01\\xff')))
+    if 'x-user' in asked:
+        context.send_initial_metadata((('x-server', asked['x-user']), ('x-server-bin', b'\\x01\\xff')))
     return message(text(request) * int(asked.get('x-times', 1)))
 
 def gather(requests, context):

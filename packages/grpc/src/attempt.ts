@@ -157,8 +157,11 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   #headers(metadata: Metadata, hop: string | undefined): Metadata {
     const { edits, life } = this.#exchange;
     const edited = editedMetadata(metadata, edits.request);
-    if (life.deadline === Infinity && hop === undefined) return edited;
+    const waits = metadata.getOptions().waitForReady === true;
+    if (life.deadline === Infinity && hop === undefined && !waits) return edited;
     const result = edited === metadata ? metadata.clone() : edited;
+    // The call waits for its service, not for this one endpoint.
+    if (waits) result.setOptions({ ...metadata.getOptions(), waitForReady: false });
     // Not as grpc-js's deadline: the mesh keeps time itself, for all attempts together.
     if (life.deadline < Infinity) result.set('grpc-timeout', timeoutText(life.deadline - this.#tools.mesh.now()));
     if (hop !== undefined) result.set(HOP_HEADER, hop);

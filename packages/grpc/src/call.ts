@@ -176,6 +176,8 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
         if (error instanceof OwnFailure) return this.finish(error.told);
         if (!MeshError.is(error)) return this.finish(internal((error as Error).message));
         if (!this.#waits(error)) return this.#refuse(error, exchange);
+        // What was in the way is no part of how the call ends.
+        exchange.life.flags = 0;
       }
       try {
         await pause(exchange.life, this.#wiring.mesh.clock, wait);
