@@ -101,8 +101,9 @@ describe('a call that waits for its service (waitForReady)', () => {
   });
 
   it('is not counted with what was in its way meanwhile', async () => {
-    const { port, stop } = await echoing('gone');
-    stop();
+    const gone = await echoing('gone');
+    const { port } = gone;
+    gone.stop();
     const { mesh, client } = await under(serviceEntry(HOST, [port], { port: 9080, protocol: 'GRPC' }));
     const call = waiting(client, 5000);
     await expect.poll(() => mesh.events.filter(({ type }) => type === 'call.retried').length).toBeGreaterThan(2);

@@ -79,17 +79,19 @@ async function tcp(onSocket: (socket: Socket) => void): Promise<number> {
 const SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
 
 /** Connects, then does something once a call's HEADERS have come (a client's first 80 bytes are preface and settings). */
-const afterHeaders = (act: (socket: Socket) => void) => (socket: Socket) => {
-  socket.write(SETTINGS);
-  let read = 0;
-  let acted = false;
-  socket.on('data', (bytes) => {
-    read += bytes.length;
-    if (acted || read < 150) return;
-    acted = true;
-    act(socket);
-  });
-};
+const afterHeaders =
+  (act: (socket: Socket) => void) =>
+  (socket: Socket): void => {
+    socket.write(SETTINGS);
+    let read = 0;
+    let acted = false;
+    socket.on('data', (bytes) => {
+      read += bytes.length;
+      if (acted || read < 150) return;
+      acted = true;
+      act(socket);
+    });
+  };
 
 const { CANCELLED, DEADLINE_EXCEEDED, INTERNAL, NOT_FOUND, OK, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE, UNIMPLEMENTED, UNKNOWN } = status; // prettier-ignore
 
@@ -210,19 +212,21 @@ describe('an answer that', () => {
   });
 });
 
+const CONNECTIONS: readonly (readonly [name: string, onSocket: (socket: Socket) => void, code: number, flags: string])[] = [
+  ['is no HTTP', (socket) => void socket.write('these are not the frames you are looking for\n'), UNAVAILABLE, 'UF'],
+  ['is HTTP/1.1', (socket) => void socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n'), UNAVAILABLE, 'UF'],
+  ['is closed at once', (socket) => void socket.end(), UNAVAILABLE, 'UF'],
+  ['is reset at once', (socket) => void socket.resetAndDestroy(), UNAVAILABLE, 'UF'],
+  ['is accepted and no more', () => {}, DEADLINE_EXCEEDED, 'UT'],
+  ['takes a call and no more', (socket) => void socket.write(SETTINGS), DEADLINE_EXCEEDED, 'UT'],
+  ['ends before the headers', afterHeaders((socket) => socket.end()), UNAVAILABLE, 'UC'],
+  ['is reset before the headers', afterHeaders((socket) => socket.resetAndDestroy()), UNAVAILABLE, 'UC'],
+  ['turns into nonsense', afterHeaders((socket) => socket.write('nonsense, nonsense, nonsense')), INTERNAL, 'UPE'],
+  ['is left with a GOAWAY that holds no stream', afterHeaders((socket) => socket.write(goaway(0))), UNAVAILABLE, 'UR'],
+];
+
 describe('a connection that', () => {
-  it.each([
-    ['is no HTTP', (socket: Socket) => void socket.write('these are not the frames you are looking for\n'), UNAVAILABLE, 'UF'],
-    ['is HTTP/1.1', (socket: Socket) => void socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n'), UNAVAILABLE, 'UF'],
-    ['is closed at once', (socket: Socket) => void socket.end(), UNAVAILABLE, 'UF'],
-    ['is reset at once', (socket: Socket) => void socket.resetAndDestroy(), UNAVAILABLE, 'UF'],
-    ['is accepted and no more', () => {}, DEADLINE_EXCEEDED, 'UT'],
-    ['takes a call and no more', (socket: Socket) => void socket.write(SETTINGS), DEADLINE_EXCEEDED, 'UT'],
-    ['ends before the headers', afterHeaders((socket) => socket.end()), UNAVAILABLE, 'UC'],
-    ['is reset before the headers', afterHeaders((socket) => socket.resetAndDestroy()), UNAVAILABLE, 'UC'],
-    ['turns into nonsense', afterHeaders((socket) => socket.write('nonsense, nonsense, nonsense')), INTERNAL, 'UPE'],
-    ['is left with a GOAWAY that holds no stream', afterHeaders((socket) => socket.write(goaway(0))), UNAVAILABLE, 'UR'],
-  ] as const)('%s', async (_, onSocket, code, flags) => {
+  it.each(CONNECTIONS)('%s', async (_, onSocket, code, flags) => {
     expect(await called(await tcp(onSocket))).toMatchObject({ code, texts: [], flags });
   });
 
