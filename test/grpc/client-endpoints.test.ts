@@ -1,6 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
+import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Echo, echo, echoClient, type EchoClient, ended } from '../support/echo-grpc.ts';
 import { answer, h2Server } from '../support/h2-grpc.ts';
 import { destinationRule, meshOf, serviceEntry, type TestMesh, virtualService } from '../support/mesh.ts';
@@ -212,6 +213,19 @@ describe('a connection', () => {
     for (let index = 0; index < 7; index += 1) expect(await client.say('x')).toMatchObject({ code: status.OK });
     expect(server.sessions.length).toBe(3);
     await expect.poll(() => server.sessions.map(({ destroyed }) => destroyed)).toEqual([true, true, false]);
+  });
+
+  it('is kept alive as the policy says (tcpKeepalive)', async () => {
+    const one = await echoing('one');
+    const set = vi.spyOn(Socket.prototype, 'setKeepAlive');
+    const { mesh, client } = await under(policy([one.port]));
+    await client.say('x');
+    const without = set.mock.calls.length;
+    mesh.set(policy([one.port], pool('{ tcp: { tcpKeepalive: { time: 90s } } }')));
+    await client.say('x');
+    const calls = set.mock.calls.slice(without);
+    set.mockRestore();
+    expect([without, calls]).toEqual([0, [[true, 90_000]]]);
   });
 
   it('is replaced at the age the policy says (maxConnectionDuration), and its streams finish', async () => {

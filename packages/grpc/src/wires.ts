@@ -162,7 +162,7 @@ export class WireTable {
       const tls = tlsOf(placement, plan, this.#mesh, this.#credentials);
       const target = targetOf(placement);
       const options = { ...RECONNECT, ...idleOf(policy), ...client.options, ...OURS };
-      const open = (): Channel => new (grpcJs().Channel)(target, endpointCredentials(tls), options);
+      const open = (): Channel => new (grpcJs().Channel)(target, endpointCredentials(tls, policy.connection), options);
       return new ChannelWire(policy, settings, plan.identity, this.#mesh, open);
     });
   }
