@@ -17,6 +17,7 @@ import { redirect } from './filters/redirect.ts';
 import { retry } from './filters/retry.ts';
 import { missing, split } from './filters/split.ts';
 import { timeout } from './filters/timeout.ts';
+import { transparentRetry } from './filters/transparent-retry.ts';
 import { MeshError } from './errors.ts';
 import type { Authorization } from './inbound/authorization.ts';
 import type { Peer } from './peer.ts';
@@ -68,6 +69,8 @@ const WAY: readonly Layer<WayParts>[] = [
   layer(hedge, ({ route, cluster }) =>
     cluster.policy.hedging.length === 0 ? null : { hedging: cluster.policy.hedging, retries: route.retries, cluster },
   ),
+  // Below retry, as gRPC has it: what no server began is not one of the tries a policy counts. It asks for no configuration.
+  layer(transparentRetry, ({ cluster }) => ({ cluster: cluster.name })),
   // Then, for each attempt, the cluster: limits, choice of an endpoint, the attempt itself with its own time limit.
 ];
 

@@ -16,8 +16,8 @@ import { grpcJs } from './grpc-js.ts';
 import type { Messages } from './messages.ts';
 import { editedMetadata } from './metadata.ts';
 import type { GrpcRequest } from './request.ts';
-import { failureOf, internal } from './status.ts';
-import type { ChannelWire, ClientSettings, WireTable } from './wires.ts';
+import { failureOf, foreign, internal, proper } from './status.ts';
+import type { ChannelWire, ClientSettings, Lane, WireTable } from './wires.ts';
 
 /** grpc-js's call on a channel. */
 export type GrpcCall = ReturnType<Channel['createCall']>;
@@ -67,8 +67,10 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   #resolve!: (reply: Reply<Handable>) => void;
   #reject!: (error: unknown) => void;
   #inner: GrpcCall | undefined = undefined;
-  #wire: ChannelWire | undefined = undefined;
+  #lane: Lane | undefined = undefined;
   #metadata: Metadata | undefined = undefined;
+  /** Headers of an answer that is not gRPC. They commit to nothing. */
+  #foreign: Metadata | undefined = undefined;
   #message: Buffer | undefined = undefined;
   /** How the other side ended it, not handed over yet. */
   #ending: StatusObject | MeshError | undefined = undefined;
@@ -125,9 +127,10 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     if (this.#ended) return;
     const authority = edits.authority ?? request.authority;
     const wire = wires.get(this.#placement, authority, settings);
-    this.#wire = wire;
-    this.#bound(wire.channel);
-    const inner = wire.channel.createCall(edits.path ?? request.path, Infinity, authority, null, 0);
+    const lane = wire.begin();
+    this.#lane = lane;
+    this.#bound(lane.channel);
+    const inner = lane.channel.createCall(edits.path ?? request.path, Infinity, authority, null, 0);
     this.#inner = inner;
     if (credentials !== undefined) inner.setCredentials(credentials);
     inner.start(this.#headers(request.metadata, this.#hop(wire)), this);
@@ -154,8 +157,11 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   #headers(metadata: Metadata, hop: string | undefined): Metadata {
     const { edits, life } = this.#exchange;
     const edited = editedMetadata(metadata, edits.request);
-    if (life.deadline === Infinity && hop === undefined) return edited;
+    const waits = metadata.getOptions().waitForReady === true;
+    if (life.deadline === Infinity && hop === undefined && !waits) return edited;
     const result = edited === metadata ? metadata.clone() : edited;
+    // The call waits for its service, not for this one endpoint.
+    if (waits) result.setOptions({ ...metadata.getOptions(), waitForReady: false });
     // Not as grpc-js's deadline: the mesh keeps time itself, for all attempts together.
     if (life.deadline < Infinity) result.set('grpc-timeout', timeoutText(life.deadline - this.#tools.mesh.now()));
     if (hop !== undefined) result.set(HOP_HEADER, hop);
@@ -166,6 +172,10 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
 
   onReceiveMetadata(metadata: Metadata): void {
     if (this.#mode !== 'waiting') return;
+    if (!isGrpc(metadata)) {
+      this.#foreign = metadata;
+      return;
+    }
     this.#metadata = metadata;
     this.#unslot();
     this.#placement.responded(200, AWAITED);
@@ -176,10 +186,13 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     this.#exchange.life.bytesIn += message.length;
     if (this.#mode === 'live') this.#caller.onReceiveMessage(message);
     else if (this.#mode === 'held') this.#message = message;
+    // Bytes that only look like one: how the answer ends is what matters.
+    else if (this.#foreign !== undefined) this.#inner?.startRead();
   }
 
-  onReceiveStatus(status: StatusObject): void {
+  onReceiveStatus(given: StatusObject): void {
     if (this.#mode === 'over') return;
+    const status = proper(this.#foreign === undefined ? given : foreign(given, this.#foreign));
     const failure = failureOf(status, this.endpoint.address, this.#metadata !== undefined);
     if (failure !== undefined) return this.#fail(failure);
     const waiting = this.#mode === 'waiting';
@@ -222,6 +235,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     this.#ended = true;
     this.#unslot();
     if (this.#inner !== undefined) this.#caller.messages.detach(this.#inner);
+    this.#lane?.end();
     this.#exchange.life.rest(this);
     this.#placement.ended(error);
   }
@@ -241,7 +255,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
       return this.#stop(new MeshError('ATTEMPT_TIMEOUT', `${address} sent no answer within ${attemptTimeoutMs} ms, the time of one try`));
     this.#connecting = false;
     const { connectTimeoutMs } = this.#placement.policy.connection;
-    if (this.#wire?.channel.getConnectivityState(false) !== grpcJs().connectivityState.READY)
+    if (this.#lane?.channel.getConnectivityState(false) !== grpcJs().connectivityState.READY)
       return this.#stop(new MeshError('CONNECT_FAILED', `${address}: no connection within ${connectTimeoutMs} ms`, { phase: 'unsent' }));
     if (attemptTimeoutMs > 0)
       this.#slot = this.#exchange.life.deadlines.add(this, this.#tools.mesh.now() + attemptTimeoutMs - connectTimeoutMs);
@@ -307,6 +321,12 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
 
 /** Ends without a word of the other side, and not on the way to it: credentials that cannot be had, a message beyond the program's limit. */
 const isOwn = ({ metadata }: StatusObject): boolean => Object.keys(metadata.getMap()).length === 0;
+
+/** gRPC over HTTP/2: "application/grpc" and what begins so. A server that says nothing is believed. */
+function isGrpc(metadata: Metadata): boolean {
+  const [type] = metadata.get('content-type');
+  return type === undefined || String(type).startsWith('application/grpc');
+}
 
 /** gRPC over HTTP/2: at most eight digits and a unit. */
 function timeoutText(ms: number): string {

@@ -41,7 +41,8 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   reading = false;
   readonly #wiring: ClientWiring;
   readonly #start: CallStart;
-  #cancelled = false;
+  /** What the program, or a client of grpc-js in its name, ended the call with. */
+  #given: StatusObject | undefined = undefined;
   #request: GrpcRequest | undefined = undefined;
   #listener: InterceptingListener | undefined = undefined;
   #life: Life | undefined = undefined;
@@ -102,10 +103,12 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
 
   cancelWithStatus(code: number, details: string): void {
     if (this.#over) return;
-    this.#cancelled = true;
+    const given = { code, details, metadata: new (grpcJs().Metadata)() };
+    this.#given = given;
     this.#life?.flag('DC');
+    // Whoever works for the call may end it in words of his own meanwhile.
     this.#life?.cancel(new MeshError('CANCELLED', details));
-    this.finish({ code, details, metadata: new (grpcJs().Metadata)() });
+    this.finish(given);
   }
 
   setCredentials(credentials: CallCredentials): void {
@@ -178,6 +181,8 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
         if (error instanceof OwnFailure) return this.finish(error.told);
         if (!MeshError.is(error)) return this.finish(internal((error as Error).message));
         if (!this.#waits(error)) return this.#refuse(error, exchange);
+        // What was in the way is no part of how the call ends.
+        exchange.life.flags = 0;
       }
       try {
         await pause(exchange.life, this.#wiring.mesh.clock, wait);
@@ -222,12 +227,13 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     if (!this.#over) this.#listener?.onReceiveMessage(message);
   }
 
-  finish(status: StatusObject): void {
+  finish(ending: StatusObject): void {
     if (this.#over) return;
     this.#over = true;
     this.messages.commit();
+    const status = this.#given ?? ending;
     // Who leaves before there was an answer has been told no HTTP status.
-    const told = this.#cancelled && this.#chosen === undefined ? 0 : 200;
+    const told = this.#given !== undefined && this.#chosen === undefined ? 0 : 200;
     this.#life?.end(told, status.code, this.#wiring.mesh.now());
     const listener = this.#listener;
     this.#listener = undefined;

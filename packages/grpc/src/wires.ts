@@ -6,23 +6,93 @@ import { endpointCredentials } from './credentials.ts';
 import { grpcJs } from './grpc-js.ts';
 import type { Target } from './request.ts';
 
-/** A channel of grpc-js to one endpoint, with the settings it was made for. */
+/** A connection (a channel of grpc-js with one address) and the calls on it. */
+export class Lane {
+  readonly channel: Channel;
+  readonly #openedAt: number;
+  #calls = 0;
+  #begun = 0;
+  /** No new call begins here; it closes after the last. */
+  #leaving = false;
+
+  constructor(channel: Channel, openedAt: number) {
+    this.channel = channel;
+    this.#openedAt = openedAt;
+  }
+
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** Has it served what the policy lets a connection serve? */
+  spent({ maxRequestsPerConnection, maxConnectionDurationMs }: ClusterPolicy['connection'], now: number): boolean {
+    return (
+      (maxRequestsPerConnection > 0 && this.#begun >= maxRequestsPerConnection) ||
+      (maxConnectionDurationMs !== null && now - this.#openedAt >= maxConnectionDurationMs)
+    );
+  }
+
+  begin(): void {
+    this.#calls += 1;
+    this.#begun += 1;
+  }
+
+  /** Once for each `begin`. */
+  end(): void {
+    this.#calls -= 1;
+    if (this.#leaving && this.#calls === 0) this.channel.close();
+  }
+
+  /** Not at once: a channel that closes lets streams finish, but not calls that wait for it to connect. */
+  leave(): void {
+    this.#leaving = true;
+    if (this.#calls === 0) this.channel.close();
+  }
+}
+
+/** The connections to one endpoint that are made with the same settings. One does, unless the policy bounds its streams. */
 export class ChannelWire implements KeptWire {
   policy: ClusterPolicy;
   identity: MutualPlan['identity'] | undefined;
   readonly settings: string;
-  readonly channel: Channel;
+  readonly #mesh: Mesh;
+  readonly #open: () => Channel;
+  #lanes: Lane[] = [];
 
-  constructor(policy: ClusterPolicy, settings: string, channel: Channel, identity: ChannelWire['identity']) {
+  constructor(policy: ClusterPolicy, settings: string, identity: ChannelWire['identity'], mesh: Mesh, open: () => Channel) {
     this.policy = policy;
     this.settings = settings;
-    this.channel = channel;
     this.identity = identity;
+    this.#mesh = mesh;
+    this.#open = open;
   }
 
-  /** Calls that are on it finish. */
+  /** The connection for another call, which has begun on it by then. */
+  begin(): Lane {
+    const { connection, limits } = this.policy;
+    const now = this.#mesh.now();
+    let least: Lane | undefined;
+    for (const lane of this.#lanes) {
+      if (lane.spent(connection, now)) this.#retire(lane);
+      else if (least === undefined || lane.calls < least.calls) least = lane;
+    }
+    const most = Math.min(this.#mesh.settings.connectionsPerEndpoint, limits.connections ?? Infinity);
+    // At the bound calls share what there is, as Envoy's pool lets them wait: the other side's own limit queues them.
+    if (least === undefined || (least.calls >= connection.maxConcurrentStreams && this.#lanes.length < most)) {
+      this.#lanes.push((least = new Lane(this.#open(), now)));
+    }
+    least.begin();
+    return least;
+  }
+
   close(): void {
-    this.channel.close();
+    for (const lane of this.#lanes) this.#retire(lane);
+  }
+
+  #retire(lane: Lane): void {
+    // A new list: whoever goes through the old one goes on.
+    this.#lanes = this.#lanes.filter((one) => one !== lane);
+    lane.leave();
   }
 }
 
@@ -71,7 +141,7 @@ const NOT_THEIRS: ReadonlySet<string> = new Set([
   'grpc.lb_policy_name',
 ]);
 
-/** Finds the channel to an endpoint: one per endpoint, TLS identity and settings of the client, kept with the endpoint itself. */
+/** Finds the connections to an endpoint: by endpoint, TLS identity and settings of the client, kept with the endpoint itself. */
 export class WireTable {
   readonly #mesh: Mesh;
   readonly #credentials: Credentials | undefined;
@@ -89,14 +159,11 @@ export class WireTable {
     const plan = planConnection(this.#credentials, placement, 'http', authority);
     return keptWire(placement, client.keyOf(plan.key), plan, this.#mesh, (settings) => {
       const { policy } = placement;
-      const credentials = endpointCredentials(tlsOf(placement, plan, this.#mesh, this.#credentials));
-      const channel = new (grpcJs().Channel)(targetOf(placement), credentials, {
-        ...RECONNECT,
-        ...idleOf(policy),
-        ...client.options,
-        ...OURS,
-      });
-      return new ChannelWire(policy, settings, channel, plan.identity);
+      const tls = tlsOf(placement, plan, this.#mesh, this.#credentials);
+      const target = targetOf(placement);
+      const options = { ...RECONNECT, ...idleOf(policy), ...client.options, ...OURS };
+      const open = (): Channel => new (grpcJs().Channel)(target, endpointCredentials(tls, policy.connection), options);
+      return new ChannelWire(policy, settings, plan.identity, this.#mesh, open);
     });
   }
 
