@@ -129,6 +129,25 @@ describe('streams of one connection', () => {
     expect(shop.status().callsInFlight).toBe(0);
   });
 
+  it('do not stay open where the answer comes before the request has said everything', async () => {
+    const open = new Set<ServerHttp2Stream>();
+    const { port } = await http2((stream, _headers, count) => {
+      open.add(stream);
+      stream.on('close', () => open.delete(stream));
+      stream.once('data', () => stream.respond({ ':status': count === 1 ? 503 : 200 }, { endStream: true }));
+    });
+    const shop = await mesh(port, `- retries: { attempts: 1, retryOn: 5xx, backoff: 1ms }\n  ${ROUTE}`);
+    const { promise: never } = Promise.withResolvers<void>();
+    const body = (async function* () {
+      yield Buffer.from('the first of many');
+      await never;
+    })();
+    // The first try is repeated, the second answers: neither has read the whole body.
+    expect((await shop.request(URL_OF, { method: 'POST', body })).status).toBe(200);
+    await expect.poll(() => open.size).toBe(0);
+    expect(shop.status().callsInFlight).toBe(0);
+  });
+
   it('cut in the middle of an answer error its body', async () => {
     const { port } = await http2((stream) => {
       stream.respond({ ':status': 200 });

@@ -106,7 +106,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const target = request.query === '' ? path : `${path}?${request.query}`;
     const own = this.#placement.policy.location === 'internal' ? this.#own(wired) : undefined;
     const headers = edited(request.headers, edits.request, edits.authority ?? request.authority, own);
-    const sent = body instanceof ReplayBody ? body.read() : body;
+    const sent = body instanceof ReplayBody ? (this.#placement.policy.http === 'http2' ? body.stream() : body.read()) : body;
     wired.pool.dispatch(new Sending(target, call.method, headers, sent, wired.servername, wire), this);
   }
 
