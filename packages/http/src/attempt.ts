@@ -1,9 +1,11 @@
 import {
+  AWAITED,
   type Cancellable,
   type Endpoint,
   DEADLINE_HEADER,
   type Exchange,
   type Expiring,
+  grpcStatusOf,
   HOP_HEADER,
   MeshError,
   type Phase,
@@ -15,7 +17,7 @@ import { ReplayBody } from './body.ts';
 import type { Application, Handable, RawHeaders } from './application.ts';
 import { isCallers, meshError } from './failure.ts';
 import { edited, editResponse, type FlatHeaders, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
-import type { PoolTable, PoolWire } from './pool.ts';
+import { isHttp2, type PoolTable, type PoolWire } from './pool.ts';
 import { Sending } from './sending.ts';
 import type { Dispatcher } from './undici.ts';
 
@@ -81,6 +83,15 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     return Array.isArray(value) ? value.join(',') : value;
   }
 
+  get #isGrpc(): boolean {
+    return this.#exchange.call.protocol === 'grpc';
+  }
+
+  /** How a call of gRPC ended, as its caller sees it. Not the reply's: what comes after the headers is no reason to repeat it. */
+  #grpcStatus(trailers: HeaderRecord): number {
+    return this.grpcStatus < 0 ? Number(trailers['grpc-status'] ?? grpcStatusOf(this.status)) : this.grpcStatus;
+  }
+
   start(): Promise<Reply<Handable>> {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -106,7 +117,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const target = request.query === '' ? path : `${path}?${request.query}`;
     const own = this.#placement.policy.location === 'internal' ? this.#own(wired) : undefined;
     const headers = edited(request.headers, edits.request, edits.authority ?? request.authority, own);
-    const sent = body instanceof ReplayBody ? (this.#placement.policy.http === 'http2' ? body.stream() : body.read()) : body;
+    const sent = body instanceof ReplayBody ? (isHttp2(this.#placement, request) ? body.stream() : body.read()) : body;
     wired.pool.dispatch(new Sending(target, call.method, headers, sent, wired.servername, wire), this);
   }
 
@@ -157,7 +168,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#answered = true;
     this.#mode = 'held';
     this.#unslot();
-    this.#placement.responded(status, this.grpcStatus);
+    this.#placement.responded(status, this.#isGrpc && status === 200 && this.grpcStatus < 0 ? AWAITED : this.grpcStatus);
     this.#resolve(this);
   }
 
@@ -179,6 +190,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   onResponseEnd(_controller: Controller, trailers: HeaderRecord): void {
     const live = this.#mode === 'live' && this.#chunk === undefined;
     if (!live && this.#mode !== 'dropped') this.#ending = trailers;
+    if (this.#isGrpc) this.#placement.responded(this.status, this.#grpcStatus(trailers));
     this.#end(undefined);
     if (live) this.#finish(trailers);
   }
@@ -290,7 +302,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
 
   #finish(trailers: HeaderRecord): void {
     this.#mode = 'over';
-    this.#application.finish(this.status, this.grpcStatus, trailers);
+    this.#application.finish(this.status, this.#isGrpc ? this.#grpcStatus(trailers) : this.grpcStatus, trailers);
     this.#controller = undefined;
   }
 
