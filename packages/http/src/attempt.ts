@@ -20,6 +20,7 @@ import { edited, editResponse, type FlatHeaders, type HeaderRecord, NO_HEADERS, 
 import { isHttp2, type PoolTable, type PoolWire } from './pool.ts';
 import { Sending } from './sending.ts';
 import type { Dispatcher } from './undici.ts';
+import { Upload } from './upload.ts';
 
 type Controller = Dispatcher.DispatchController;
 
@@ -65,6 +66,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   /** Why it must end, if that was decided before undici gave us a controller to end it with. */
   #doom: MeshError | undefined = undefined;
   #slot = -1;
+  #upload: Upload | undefined = undefined;
 
   constructor(application: Application, exchange: Exchange, placement: Placement, pools: PoolTable) {
     this.#application = application;
@@ -117,8 +119,14 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const target = request.query === '' ? path : `${path}?${request.query}`;
     const own = this.#placement.policy.location === 'internal' ? this.#own(wired) : undefined;
     const headers = edited(request.headers, edits.request, edits.authority ?? request.authority, own);
-    const sent = body instanceof ReplayBody ? (isHttp2(this.#placement, request) ? body.stream() : body.read()) : body;
+    const sent = body instanceof ReplayBody ? this.#read(body) : body;
     wired.pool.dispatch(new Sending(target, call.method, headers, sent, wired.servername, wire), this);
+  }
+
+  #read(body: ReplayBody): AsyncIterable<Uint8Array> {
+    if (!isHttp2(this.#placement, this.#application.request)) return body.read();
+    this.#upload = new Upload(body.read());
+    return this.#upload.body;
   }
 
   /** What the mesh says to a service of the mesh beside what the application says; undefined: nothing. */
@@ -178,7 +186,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     if (this.#mode === 'live' && this.#chunk === undefined && !paused) this.#application.handler.onResponseData?.(this.#application, chunk);
     else if (this.#mode === 'dropped') {
       this.#drained += chunk.length;
-      if (this.#drained > DRAIN_BYTES) controller.abort(new Error('the rest of an unwanted answer'));
+      if (this.#drained > DRAIN_BYTES) this.#abort(new Error('the rest of an unwanted answer'));
     } else {
       if (this.#chunk === undefined) this.#chunk = chunk;
       else (this.#chunks ??= []).push(chunk);
@@ -191,6 +199,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const live = this.#mode === 'live' && this.#chunk === undefined;
     if (!live && this.#mode !== 'dropped') this.#ending = trailers;
     if (this.#isGrpc) this.#placement.responded(this.status, this.#grpcStatus(trailers));
+    this.#upload?.cut();
     this.#end(undefined);
     if (live) this.#finish(trailers);
   }
@@ -243,7 +252,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   /** The attempt's own time is up: for its headers (per-try timeout), or for the rest of an unwanted body. */
   expired(): void {
     this.#slot = -1;
-    if (this.#mode === 'dropped') return this.#controller?.abort(new Error('an unwanted answer that does not end'));
+    if (this.#mode === 'dropped') return this.#abort(new Error('an unwanted answer that does not end'));
     const ms = this.#exchange.attemptTimeoutMs;
     this.#stop(new MeshError('ATTEMPT_TIMEOUT', `${this.endpoint.address} sent no answer within ${ms} ms, the time of one try`));
   }
@@ -260,7 +269,12 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#doom = error.phase === phase ? error : new MeshError(error.code, error.message, { cause: error.cause, phase });
     // A request still queued in the pool has no controller yet: it leaves now, and is aborted when its turn comes.
     if (this.#controller === undefined || this.#ended) this.#fail(this.#doom);
-    else this.#controller.abort(this.#doom);
+    else this.#abort(this.#doom);
+  }
+
+  #abort(error: Error): void {
+    this.#upload?.cut();
+    this.#controller?.abort(error);
   }
 
   // ---- Handable: towards the application -------------------------------------------------------------------------
@@ -327,7 +341,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     if (this.#mode === 'over') return;
     this.#mode = 'dropped';
     this.#end(new MeshError('CANCELLED', 'the caller went away', { cause: error }));
-    this.#controller?.abort(error);
+    this.#abort(error);
     this.#socket?.destroy();
   }
 
@@ -337,8 +351,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#chunk = undefined;
     this.#chunks = undefined;
     if (this.#ended) return this.#exchange.life.rest(this);
-    if (Number(this.#headers['content-length'] ?? 0) > DRAIN_BYTES)
-      return this.#controller?.abort(new Error('an answer that is not wanted'));
+    if (Number(this.#headers['content-length'] ?? 0) > DRAIN_BYTES) return this.#abort(new Error('an answer that is not wanted'));
     this.#slot = this.#exchange.life.deadlines.add(this, this.#pools.now() + DRAIN_MS);
     this.#controller?.resume();
   }

@@ -99,22 +99,6 @@ describe('a body that can be read once', () => {
     expect(await second).toBe('abcdefgh');
   });
 
-  it('keeps nobody waiting for a source that says no more: not a try that was given up, nor the last when the request is over', async () => {
-    const { promise: never } = Promise.withResolvers<void>();
-    const body = new ReplayBody(
-      (async function* () {
-        yield Buffer.from('a');
-        await never;
-      })(),
-      10,
-    );
-    const first = collect(body.read());
-    const second = collect(body.read());
-    await expect(first).rejects.toThrow('being sent again');
-    void body.cancel();
-    await expect(second).rejects.toThrow('over before its body');
-  });
-
   it('remembers that the source failed: that is nobody else’s fault', async () => {
     const broken = (async function* () {
       yield Buffer.from('a');

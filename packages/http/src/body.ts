@@ -1,5 +1,3 @@
-import { Readable } from 'node:stream';
-
 /** Bytes beyond which a body is no longer kept for another try, unless createMesh says otherwise. */
 export const DEFAULT_REPLAY_BYTES = 64 * 1024;
 
@@ -33,7 +31,7 @@ export class ReplayBody {
   #pulling: Promise<void> | undefined = undefined;
   /** Attempts that read so far; only the latest may drop what it has read. */
   #readers = 0;
-  /** Wakes those who read: there is more, or never will be. */
+  /** Wakes copies: there is more to read, or never will be. */
   #news: PromiseWithResolvers<void> | undefined = undefined;
   /** Set when the source itself failed: that is the caller's failure, not the upstream's. */
   failure: unknown = undefined;
@@ -54,8 +52,6 @@ export class ReplayBody {
   /** For an attempt. An earlier attempt's reader is of no use from now on. */
   async *read(): AsyncGenerator<Uint8Array> {
     const reader = (this.#readers += 1);
-    // An earlier reader that waits learns at once that it is of no use.
-    this.#tell();
     for (let at = 0; ;) {
       if (reader !== this.#readers) throw new Error('the request body is being sent again');
       const chunk = this.#chunkAt(at);
@@ -67,19 +63,8 @@ export class ReplayBody {
         }
         yield chunk;
       } else if (this.#done) return;
-      else {
-        this.#pulling ??= this.#pull();
-        await this.#awaitNews();
-      }
+      else await (this.#pulling ??= this.#pull());
     }
-  }
-
-  /**
-   * As `read`, for HTTP/2: of an iterable that fails after the answer is complete undici takes no notice, and its stream stays open for
-   * good. It resets that of a stream of Node.
-   */
-  stream(): Readable {
-    return Readable.from(this.read(), { objectMode: false });
   }
 
   /** The same body for a mirror. It reads along: it never takes from the source, and is cut off if it falls behind what is kept. */
@@ -94,12 +79,8 @@ export class ReplayBody {
         at += 1;
         yield chunk;
       } else if (this.#done) return;
-      else await this.#awaitNews();
+      else await (this.#news ??= Promise.withResolvers()).promise;
     }
-  }
-
-  #awaitNews(): Promise<void> {
-    return (this.#news ??= Promise.withResolvers()).promise;
   }
 
   #chunkAt(at: number): Uint8Array | undefined {
