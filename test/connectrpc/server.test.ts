@@ -117,7 +117,7 @@ spec: { mtls: { mode: STRICT } }
     ['gRPC to a port that is declared HTTP', createGrpc, 'HTTP', false],
     ['Connect over HTTP/1.1', createConnect, 'HTTP', true],
   ] as const)('speak %s by mutual TLS, and the server knows who calls', async (_name, createTransport, protocol, http1) => {
-    const ca = await createDevCa();
+    const ca = createDevCa();
     const one = await behind(await member(strict + friends, as(ca, 'ratings')), { http1 });
     const callerOf = async (account: string): Promise<Client<typeof Echo>> => {
       const mesh = await member(entry(one.port, protocol), as(ca, account));

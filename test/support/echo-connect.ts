@@ -64,6 +64,8 @@ export interface ConnectEcho extends AsyncDisposable {
   hangUp(): void;
   /** Streams of HTTP/2 that are open. */
   readonly streams: () => number;
+  /** Streams that ended with an error. */
+  readonly resets: () => number;
 }
 
 export interface ConnectEchoOptions {
@@ -118,6 +120,7 @@ export async function connectEcho(name: string, { http1 = false, wrap }: Connect
   const server = http1 ? createHttpServer(handler as RequestListener) : createHttp2Server(handler);
   const open = new Set<Socket | ServerHttp2Session>();
   let streams = 0;
+  let resets = 0;
   for (const event of ['connection', 'session'])
     server.on(event, (one: Socket) => {
       open.add(one);
@@ -125,12 +128,15 @@ export async function connectEcho(name: string, { http1 = false, wrap }: Connect
     });
   server.on('stream', (stream) => {
     streams += 1;
-    stream.once('close', () => (streams -= 1));
+    stream.once('close', () => {
+      streams -= 1;
+      if (stream.rstCode !== 0) resets += 1;
+    });
   });
   wrap?.(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const made: ConnectEcho = {
-    port: (server.address() as AddressInfo).port, server, seen: [], signals: [], read: 0, fail: { code: Code.Unknown, times: 0 }, hold: undefined, streams: () => streams,
+    port: (server.address() as AddressInfo).port, server, seen: [], signals: [], read: 0, fail: { code: Code.Unknown, times: 0 }, hold: undefined, streams: () => streams, resets: () => resets,
     hangUp: () => {
       for (const one of open) one.destroy();
     },

@@ -31,9 +31,8 @@ export function createConnectrpc(dispatcher: MeshDispatcher): Connectrpc {
     writeMaxBytes = MOST_BYTES,
     ...rest
   }) => ({
-    ...rest,
-    ...{ useBinaryFormat, interceptors, acceptCompression, sendCompression, compressMinBytes, readMaxBytes, writeMaxBytes, httpClient },
-  });
+    ...rest, useBinaryFormat, interceptors, acceptCompression, sendCompression, compressMinBytes, readMaxBytes, writeMaxBytes, httpClient,
+  }); // prettier-ignore
 }
 
 /** Bodies are streamed both ways, each waiting for its reader. */
