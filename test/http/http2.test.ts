@@ -129,6 +129,50 @@ describe('streams of one connection', () => {
     expect(shop.status().callsInFlight).toBe(0);
   });
 
+  it('that are given up never pass for whole requests', async () => {
+    const seen: string[] = [];
+    const { port } = await http2((stream) => {
+      stream
+        .on('data', () => seen.push('part'))
+        .on('end', () => seen.push('end'))
+        .on('close', () => seen.push('close'));
+    });
+    const shop = await mesh(port, `- timeout: 300ms\n  retries: { attempts: 0 }\n  ${ROUTE}`);
+    const upload = (): AsyncGenerator<Uint8Array> =>
+      (async function* () {
+        yield Buffer.from('the first of many');
+        await new Promise(() => {});
+      })();
+    const control = new AbortController();
+    const aborted = shop.request(URL_OF, { method: 'POST', body: upload(), signal: control.signal });
+    await expect.poll(() => seen).toEqual(['part']);
+    control.abort(new Error('enough'));
+    await expect(aborted).rejects.toThrow('enough');
+    await expect.poll(() => seen).toEqual(['part', 'close']);
+    expect((await shop.request(URL_OF, { method: 'POST', body: upload() })).status).toBe(504);
+    await expect.poll(() => seen).toEqual(['part', 'close', 'part', 'close']);
+    expect(shop.status().callsInFlight).toBe(0);
+  });
+
+  it('do not stay open where the answer comes before the request has said everything', async () => {
+    const open = new Set<ServerHttp2Stream>();
+    const { port } = await http2((stream, _headers, count) => {
+      open.add(stream);
+      stream.on('close', () => open.delete(stream));
+      stream.once('data', () => stream.respond({ ':status': count === 1 ? 503 : 200 }, { endStream: true }));
+    });
+    const shop = await mesh(port, `- retries: { attempts: 1, retryOn: 5xx, backoff: 1ms }\n  ${ROUTE}`);
+    const { promise: never } = Promise.withResolvers<void>();
+    const body = (async function* () {
+      yield Buffer.from('the first of many');
+      await never;
+    })();
+    // The first try is repeated, the second answers: neither has read the whole body.
+    expect((await shop.request(URL_OF, { method: 'POST', body })).status).toBe(200);
+    await expect.poll(() => open.size).toBe(0);
+    expect(shop.status().callsInFlight).toBe(0);
+  });
+
   it('cut in the middle of an answer error its body', async () => {
     const { port } = await http2((stream) => {
       stream.respond({ ':status': 200 });

@@ -35,6 +35,7 @@ export type { Closeable, Resolution, Resolver, ServiceRef } from './ports/resolv
 export { explainInbound } from './explain/inbound.ts';
 export type { ExplainInboundRequest, ExplainInboundTools, InboundExplanation } from './explain/inbound-explanation.ts';
 export type { Decision } from './inbound/authorization.ts';
+export { grpcStatusOf } from './filters/answers.ts';
 export { DEADLINE_HEADER } from './filters/deadline.ts';
 export { pause } from './filters/pause.ts';
 export { editLines, HOP_HEADER, type HopProof, type InboundCall, isGrpc, readCall, type Received } from './inbound/received.ts';

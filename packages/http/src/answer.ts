@@ -28,7 +28,8 @@ export class LocalReply implements Reply<Handable>, Handable {
     }
     // To a caller of HTTP an answer is gRPC's only if it says so itself (an injected grpcStatus does).
     this.grpcStatus = Number(this.header('grpc-status') ?? -1);
-    if (bodyless(this.status)) return;
+    // A status without a body ("trailers-only") has no length to tell.
+    if (bodyless(this.status) || this.grpcStatus >= 0) return;
     this.#headers['content-length'] = String(this.#body.length);
     if (this.#body.length > 0) this.#headers['content-type'] ??= 'text/plain; charset=utf-8';
   }

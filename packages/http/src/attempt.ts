@@ -1,9 +1,11 @@
 import {
+  AWAITED,
   type Cancellable,
   type Endpoint,
   DEADLINE_HEADER,
   type Exchange,
   type Expiring,
+  grpcStatusOf,
   HOP_HEADER,
   MeshError,
   type Phase,
@@ -15,9 +17,10 @@ import { ReplayBody } from './body.ts';
 import type { Application, Handable, RawHeaders } from './application.ts';
 import { isCallers, meshError } from './failure.ts';
 import { edited, editResponse, type FlatHeaders, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
-import type { PoolTable, PoolWire } from './pool.ts';
+import { isHttp2, type PoolTable, type PoolWire } from './pool.ts';
 import { Sending } from './sending.ts';
 import type { Dispatcher } from './undici.ts';
+import { Upload } from './upload.ts';
 
 type Controller = Dispatcher.DispatchController;
 
@@ -63,6 +66,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   /** Why it must end, if that was decided before undici gave us a controller to end it with. */
   #doom: MeshError | undefined = undefined;
   #slot = -1;
+  #upload: Upload | undefined = undefined;
 
   constructor(application: Application, exchange: Exchange, placement: Placement, pools: PoolTable) {
     this.#application = application;
@@ -79,6 +83,15 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   header(name: string): string | undefined {
     const value = this.#headers[name];
     return Array.isArray(value) ? value.join(',') : value;
+  }
+
+  get #isGrpc(): boolean {
+    return this.#exchange.call.protocol === 'grpc';
+  }
+
+  /** How a call of gRPC ended, as its caller sees it. Not the reply's: what comes after the headers is no reason to repeat it. */
+  #grpcStatus(trailers: HeaderRecord): number {
+    return this.grpcStatus < 0 ? Number(trailers['grpc-status'] ?? grpcStatusOf(this.status)) : this.grpcStatus;
   }
 
   start(): Promise<Reply<Handable>> {
@@ -106,8 +119,14 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const target = request.query === '' ? path : `${path}?${request.query}`;
     const own = this.#placement.policy.location === 'internal' ? this.#own(wired) : undefined;
     const headers = edited(request.headers, edits.request, edits.authority ?? request.authority, own);
-    const sent = body instanceof ReplayBody ? body.read() : body;
+    const sent = body instanceof ReplayBody ? this.#read(body) : body;
     wired.pool.dispatch(new Sending(target, call.method, headers, sent, wired.servername, wire), this);
+  }
+
+  #read(body: ReplayBody): AsyncIterable<Uint8Array> {
+    if (!isHttp2(this.#placement, this.#application.request)) return body.read();
+    this.#upload = new Upload(body.read());
+    return this.#upload.body;
   }
 
   /** What the mesh says to a service of the mesh beside what the application says; undefined: nothing. */
@@ -157,7 +176,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#answered = true;
     this.#mode = 'held';
     this.#unslot();
-    this.#placement.responded(status, this.grpcStatus);
+    this.#placement.responded(status, this.#isGrpc && status === 200 && this.grpcStatus < 0 ? AWAITED : this.grpcStatus);
     this.#resolve(this);
   }
 
@@ -167,7 +186,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     if (this.#mode === 'live' && this.#chunk === undefined && !paused) this.#application.handler.onResponseData?.(this.#application, chunk);
     else if (this.#mode === 'dropped') {
       this.#drained += chunk.length;
-      if (this.#drained > DRAIN_BYTES) controller.abort(new Error('the rest of an unwanted answer'));
+      if (this.#drained > DRAIN_BYTES) this.#abort(new Error('the rest of an unwanted answer'));
     } else {
       if (this.#chunk === undefined) this.#chunk = chunk;
       else (this.#chunks ??= []).push(chunk);
@@ -179,6 +198,8 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   onResponseEnd(_controller: Controller, trailers: HeaderRecord): void {
     const live = this.#mode === 'live' && this.#chunk === undefined;
     if (!live && this.#mode !== 'dropped') this.#ending = trailers;
+    if (this.#isGrpc) this.#placement.responded(this.status, this.#grpcStatus(trailers));
+    this.#upload?.cut();
     this.#end(undefined);
     if (live) this.#finish(trailers);
   }
@@ -231,7 +252,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
   /** The attempt's own time is up: for its headers (per-try timeout), or for the rest of an unwanted body. */
   expired(): void {
     this.#slot = -1;
-    if (this.#mode === 'dropped') return this.#controller?.abort(new Error('an unwanted answer that does not end'));
+    if (this.#mode === 'dropped') return this.#abort(new Error('an unwanted answer that does not end'));
     const ms = this.#exchange.attemptTimeoutMs;
     this.#stop(new MeshError('ATTEMPT_TIMEOUT', `${this.endpoint.address} sent no answer within ${ms} ms, the time of one try`));
   }
@@ -248,7 +269,12 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#doom = error.phase === phase ? error : new MeshError(error.code, error.message, { cause: error.cause, phase });
     // A request still queued in the pool has no controller yet: it leaves now, and is aborted when its turn comes.
     if (this.#controller === undefined || this.#ended) this.#fail(this.#doom);
-    else this.#controller.abort(this.#doom);
+    else this.#abort(this.#doom);
+  }
+
+  #abort(error: Error): void {
+    this.#upload?.cut();
+    this.#controller?.abort(error);
   }
 
   // ---- Handable: towards the application -------------------------------------------------------------------------
@@ -290,7 +316,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
 
   #finish(trailers: HeaderRecord): void {
     this.#mode = 'over';
-    this.#application.finish(this.status, this.grpcStatus, trailers);
+    this.#application.finish(this.status, this.#isGrpc ? this.#grpcStatus(trailers) : this.grpcStatus, trailers);
     this.#controller = undefined;
   }
 
@@ -315,7 +341,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     if (this.#mode === 'over') return;
     this.#mode = 'dropped';
     this.#end(new MeshError('CANCELLED', 'the caller went away', { cause: error }));
-    this.#controller?.abort(error);
+    this.#abort(error);
     this.#socket?.destroy();
   }
 
@@ -325,8 +351,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#chunk = undefined;
     this.#chunks = undefined;
     if (this.#ended) return this.#exchange.life.rest(this);
-    if (Number(this.#headers['content-length'] ?? 0) > DRAIN_BYTES)
-      return this.#controller?.abort(new Error('an answer that is not wanted'));
+    if (Number(this.#headers['content-length'] ?? 0) > DRAIN_BYTES) return this.#abort(new Error('an answer that is not wanted'));
     this.#slot = this.#exchange.life.deadlines.add(this, this.#pools.now() + DRAIN_MS);
     this.#controller?.resume();
   }

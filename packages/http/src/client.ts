@@ -62,7 +62,7 @@ interface Target {
 const KEPT = 1024;
 const targets = new Map<string, Target>();
 
-function target(url: string | URL): Target {
+export function target(url: string | URL): Target {
   const key = typeof url === 'string' ? url : url.href;
   let found = targets.get(key);
   if (found === undefined) {
@@ -155,7 +155,7 @@ class Collector extends Follower implements Dispatcher.DispatchHandler {
   }
 }
 
-class Streamer extends Follower implements Dispatcher.DispatchHandler {
+export class Streamer extends Follower implements Dispatcher.DispatchHandler {
   readonly #resolve: (response: MeshResponse) => void;
   readonly #reject: (error: unknown) => void;
   #stream: Readable | undefined = undefined;
@@ -184,7 +184,7 @@ class Streamer extends Follower implements Dispatcher.DispatchHandler {
     if (this.#stream?.push(chunk) === false) controller.pause();
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(_controller: Dispatcher.DispatchController, _trailers: HeaderRecord): void {
     this.unfollow();
     this.#stream?.push(null);
   }
@@ -197,6 +197,6 @@ class Streamer extends Follower implements Dispatcher.DispatchHandler {
 }
 
 /** The caller's abort rejects with the caller's reason, as fetch does. */
-function reasonOf(error: unknown): unknown {
+export function reasonOf(error: unknown): unknown {
   return MeshError.is(error) && error.code === 'CANCELLED' && error.cause !== undefined ? error.cause : error;
 }

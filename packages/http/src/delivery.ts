@@ -1,6 +1,7 @@
 import {
   type Exchange,
   FirstExchange,
+  GrpcStatus,
   type Life,
   type LocalAnswer,
   type Mesh,
@@ -15,6 +16,7 @@ import type { Application, Handable, RawHeaders } from './application.ts';
 import { HttpAttempt } from './attempt.ts';
 import { ReplayBody } from './body.ts';
 import { isCallers } from './failure.ts';
+import { asGrpc } from './grpc.ts';
 import type { HeaderRecord } from './headers.ts';
 import type { PoolTable } from './pool.ts';
 import { HttpRequest } from './request.ts';
@@ -93,7 +95,7 @@ export class Delivery implements Transport<Handable>, Application {
   }
 
   answer(exchange: Exchange, local: LocalAnswer): Reply<Handable> {
-    return new LocalReply(this, exchange, local);
+    return new LocalReply(this, exchange, this.request.protocol === 'grpc' ? asGrpc(local) : local);
   }
 
   shadow(exchange: Exchange): { exchange: Exchange; transport: Transport<unknown> } | undefined {
@@ -145,7 +147,7 @@ export class Delivery implements Transport<Handable>, Application {
     const own = MeshError.is(error) ? error : undefined;
     if (own?.flag) this.#life?.flag(own.flag);
     if (own === undefined && !isCallers(error)) this.#life?.flag('DC');
-    this.complete(this.#status, -1);
+    this.complete(this.#status, this.request.protocol === 'grpc' ? (own?.grpcStatus ?? GrpcStatus.CANCELLED) : -1);
     this.handler.onResponseError?.(this, error);
     this.#release();
   }

@@ -6,7 +6,7 @@ import { Delivery, type Wiring } from './delivery.ts';
 import { flatten } from './headers.ts';
 import { originOf } from './origin.ts';
 import { Passage, watched } from './passthrough.ts';
-import { PoolTable } from './pool.ts';
+import { PoolTable, priorKnowledge } from './pool.ts';
 import { HttpRequest, type WireOptions } from './request.ts';
 import { Agent, Dispatcher, errors } from './undici.ts';
 
@@ -27,6 +27,7 @@ export class MeshDispatcher extends Dispatcher {
   readonly wiring: Wiring;
   readonly replayBytes: number;
   #fallback: Dispatcher | undefined;
+  #http2: Agent | undefined = undefined;
   readonly #ownFallback: boolean;
 
   constructor(mesh: Mesh, options: DispatcherOptions = {}) {
@@ -38,7 +39,10 @@ export class MeshDispatcher extends Dispatcher {
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    return this.dispatchOr(options, handler, (passage) => this.fallback.dispatch(options, watched(handler, passage)));
+    return this.dispatchOr(options, handler, (passage) => {
+      const way = passage.protocol === 'grpc' ? this.#http2Fallback : this.fallback;
+      return way.dispatch(options, watched(handler, passage));
+    });
   }
 
   /** As dispatch, with the way out for foreign hosts given: the global fetch keeps its own dispatcher for those. */
@@ -56,7 +60,7 @@ export class MeshDispatcher extends Dispatcher {
     const routed = mesh.find(request);
     const life = mesh.life(routed);
     // An untouched body is still the caller's: wrapping takes nothing from it until it is read.
-    if (routed.kind === 'passthrough') return outside(new Passage(life, mesh));
+    if (routed.kind === 'passthrough') return outside(new Passage(life, mesh, request.protocol));
     void new Delivery(request, handler, life, this.wiring).run(routed);
     return true;
   }
@@ -79,10 +83,20 @@ export class MeshDispatcher extends Dispatcher {
     return (this.#fallback ??= new Agent());
   }
 
+  /** gRPC is HTTP/2 without asking. */
+  get #http2Fallback(): Dispatcher {
+    return this.#ownFallback ? (this.#http2 ??= new Agent(priorKnowledge(true))) : this.fallback;
+  }
+
+  /** What was made here, and ends with us. */
+  get #own(): Dispatcher[] {
+    return [this.#ownFallback ? this.#fallback : undefined, this.#http2].filter((one) => one !== undefined);
+  }
+
   override close(): Promise<void>;
   override close(callback: () => void): void;
   override close(callback?: () => void): Promise<void> | void {
-    const closing = this.#ownFallback && this.#fallback !== undefined ? this.#fallback.close() : Promise.resolve();
+    const closing = Promise.all(this.#own.map((one) => one.close())).then(() => {});
     if (callback === undefined) return closing;
     void closing.then(callback);
   }
@@ -90,8 +104,7 @@ export class MeshDispatcher extends Dispatcher {
   /** Ends all calls under way; the mesh itself closes the pools of those that leave. */
   override destroy(...args: unknown[]): Promise<void> & void {
     const callback = args.find((arg): arg is () => void => typeof arg === 'function');
-    const fallback = this.#ownFallback ? this.#fallback?.destroy() : undefined;
-    const closing = Promise.all([fallback, this.wiring.pools.destroy()]).then(() => callback?.());
+    const closing = Promise.all([...this.#own.map((one) => one.destroy()), this.wiring.pools.destroy()]).then(() => callback?.());
     return closing as Promise<void> & void;
   }
 }

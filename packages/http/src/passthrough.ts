@@ -1,4 +1,4 @@
-import type { Life, Mesh } from '@inmesh/core';
+import type { Call, Life, Mesh } from '@inmesh/core';
 import type { Duplex } from 'node:stream';
 import type { HeaderRecord } from './headers.ts';
 import { isLegacy, type LegacyHandler } from './legacy-handler.ts';
@@ -11,15 +11,23 @@ type Controller = Dispatcher.DispatchController;
 export class Passage {
   readonly #life: Life;
   readonly #mesh: Mesh;
+  readonly protocol: Call['protocol'];
   #status = 0;
+  #grpcStatus = -1;
 
-  constructor(life: Life, mesh: Mesh) {
+  constructor(life: Life, mesh: Mesh, protocol: Call['protocol']) {
     this.#life = life;
     this.#mesh = mesh;
+    this.protocol = protocol;
   }
 
   headers(status: number): void {
     this.#status = status;
+  }
+
+  /** What headers or trailers of gRPC say of how it went. */
+  said(headers: HeaderRecord): void {
+    if (this.protocol === 'grpc' && headers['grpc-status'] !== undefined) this.#grpcStatus = Number(headers['grpc-status']);
   }
 
   data(bytes: number): void {
@@ -32,7 +40,7 @@ export class Passage {
   }
 
   ended(): void {
-    this.#life.end(this.#status, -1, this.#mesh.now());
+    this.#life.end(this.#status, this.#grpcStatus, this.#mesh.now());
   }
 }
 
@@ -66,6 +74,7 @@ class Watched implements Handler {
 
   onResponseStart(controller: Controller, status: number, headers: HeaderRecord, statusText?: string): void {
     this.#passage.headers(status);
+    this.#passage.said(headers);
     this.#handler.onResponseStart?.(controller, status, headers, statusText);
   }
 
@@ -75,6 +84,7 @@ class Watched implements Handler {
   }
 
   onResponseEnd(controller: Controller, trailers: HeaderRecord): void {
+    this.#passage.said(trailers);
     this.#passage.ended();
     this.#handler.onResponseEnd?.(controller, trailers);
   }

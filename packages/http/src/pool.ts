@@ -1,4 +1,4 @@
-import { type Mesh, MeshError, type Placement } from '@inmesh/core';
+import { type Endpoint, type Mesh, MeshError, type Placement } from '@inmesh/core';
 import {
   type Credentials,
   type HopTokens,
@@ -43,6 +43,11 @@ export class PoolWire implements KeptWire {
   }
 }
 
+/** Does the request go over HTTP/2? gRPC always does, whatever its port says. */
+export function isHttp2({ policy }: Placement, request: HttpRequest): boolean {
+  return policy.http === 'http2' || request.protocol === 'grpc';
+}
+
 /** Finds the connection pool of an endpoint: one per endpoint and TLS identity, kept with the endpoint itself. */
 export class PoolTable {
   readonly #mesh: Mesh;
@@ -75,15 +80,17 @@ export class PoolTable {
   get(placement: Placement, request: HttpRequest, authority: string): PoolWire {
     if (this.#destroyed !== undefined) throw this.#destroyed;
     const plan = planConnection(this.#credentials, placement, request.scheme, authority);
-    return keptWire(placement, plan.key, plan, this.#mesh, (settings) => {
+    // Connections of their own, for calls that are not of gRPC stay on what the port says.
+    const upgraded = placement.policy.http !== 'http2' && isHttp2(placement, request);
+    return keptWire(placement, upgraded ? `${plan.key} h2` : plan.key, plan, this.#mesh, (settings) => {
       const tls = tlsOf(placement, plan, this.#mesh, this.#credentials);
-      const pool = this.#create(placement, tls);
+      const pool = this.#create(placement.endpoint, upgraded ? { ...placement.policy, http: 'http2' } : placement.policy, tls);
       this.#open.add(pool);
       return new PoolWire(placement.policy, settings, pool, tls?.servername ?? placement.endpoint.host, plan.identity, this.#open);
     });
   }
 
-  #create({ endpoint, policy }: Placement, tls: TlsPlan | MutualPlan | undefined): Pool {
+  #create(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPlan | MutualPlan | undefined): Pool {
     const { connection } = policy;
     const host = endpoint.port === 0 ? 'localhost' : endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
     const http2 = policy.http === 'http2';
@@ -103,7 +110,7 @@ export class PoolTable {
   }
 }
 
-/** undici knows this option of its Pool (HTTP/2 without TLS and without asking first), its types do not yet. */
-function priorKnowledge(useH2c: boolean): object {
+/** undici knows this option of its Pool and Agent (HTTP/2 without TLS and without asking first), its types do not yet. */
+export function priorKnowledge(useH2c: boolean): object {
   return { useH2c };
 }

@@ -4,7 +4,7 @@ import { type FlatHeaders, valueOf, valuesOf } from './headers.ts';
 import type { Origin } from './origin.ts';
 
 /** What travels with an attempt besides what Call says: undici's own per-request settings, passed through as given. */
-export interface WireOptions {
+export interface WireOptions extends GrpcOptions {
   readonly headersTimeout?: number | null;
   readonly bodyTimeout?: number | null;
   readonly upgrade?: boolean | string | null;
@@ -14,9 +14,15 @@ export interface WireOptions {
   readonly idempotent?: boolean;
 }
 
+/** Said by those who know, for looking at the headers of each call would cost all of them. */
+export interface GrpcOptions {
+  /** The call is gRPC: it goes over HTTP/2, its status is in its trailers, and answers of the mesh are in its words. */
+  readonly grpc?: boolean;
+}
+
 /** An HTTP request as the mesh sees it. */
 export class HttpRequest implements Call {
-  readonly protocol: 'http' | 'websocket';
+  readonly protocol: 'http' | 'grpc' | 'websocket';
   readonly scheme: string;
   readonly host: string;
   readonly port: number;
@@ -32,7 +38,8 @@ export class HttpRequest implements Call {
 
   constructor(origin: Pick<Call, keyof Origin>, method: string, target: string, headers: FlatHeaders, body: Body, wire: WireOptions) {
     const mark = target.indexOf('?');
-    this.protocol = wire.upgrade === undefined || wire.upgrade === null || wire.upgrade === false ? 'http' : 'websocket';
+    const upgrade = wire.upgrade !== undefined && wire.upgrade !== null && wire.upgrade !== false;
+    this.protocol = upgrade ? 'websocket' : wire.grpc === true ? 'grpc' : 'http';
     this.scheme = origin.scheme;
     // A Host header of the caller's is what a proxy would route by.
     this.authority = headers[1]!;

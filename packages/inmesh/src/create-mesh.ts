@@ -16,6 +16,8 @@ import {
 import { dnsResolver, type Registry } from '@inmesh/discovery';
 import { createGrpcClients, type GrpcClients, type GrpcServers } from '@inmesh/grpc';
 import {
+  type Connectrpc,
+  createConnectrpc,
   createFetch,
   createRequest,
   type Fetch,
@@ -117,6 +119,8 @@ export interface Mesh extends Servers {
   readonly request: Request;
   /** For @grpc/grpc-js. */
   readonly grpc: Grpc;
+  /** For @connectrpc/connect 2: `createTransport(mesh.connectrpc({ baseUrl: 'http://ratings' }))`. */
+  readonly connectrpc: Connectrpc;
   /** For undici: `undici.request(url, { dispatcher: mesh.dispatcher })`. */
   readonly dispatcher: MeshDispatcher;
   /** Makes the global fetch of this process follow the mesh, until `close`. */
@@ -254,6 +258,7 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     fetch: createFetch(dispatcher),
     request: createRequest(dispatcher),
     dispatcher,
+    connectrpc: createConnectrpc(dispatcher),
     grpc: { ...createGrpcClients(engine, { replayBytes: options.replayBytes, credentials: keyring }), ...room.grpc },
     install: () => {
       if (closing !== undefined) throw new MeshError('MISUSE', 'the mesh is closed and cannot be installed: create a new one');

@@ -13,6 +13,7 @@ import {
   type Transport,
 } from '@inmesh/core';
 import type { HeaderOp } from '@inmesh/policy';
+import { asGrpc } from '../grpc.ts';
 import type { Passenger } from './link.ts';
 
 /** The two ends of an inbound call: the request, to be handed to the program, and the answer of the mesh where it is not. */
@@ -154,17 +155,4 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
       });
     }
   }
-}
-
-/** A refusal in gRPC's words: status 200, and all in the headers ("trailers-only", gRPC over HTTP/2). */
-function asGrpc({ grpcStatus, headers, message }: LocalAnswer): LocalAnswer {
-  const own = headers.filter(([name]) => name !== 'content-type' && name !== 'content-length');
-  const said = message.trim().replaceAll(/[^\x20-\x24\x26-\x7e]+/gu, (text) => encodeURIComponent(text.toWellFormed()));
-  return {
-    status: 200,
-    grpcStatus,
-    headers: [['content-type', 'application/grpc'], ['grpc-status', String(grpcStatus)], ['grpc-message', said], ...own], // prettier-ignore
-    body: '',
-    message,
-  };
 }
