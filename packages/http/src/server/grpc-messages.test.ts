@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { frameCounter } from './grpc-messages.ts';
+import { FrameCounter } from './grpc-messages.ts';
 
 const framed = (lengths: readonly number[]): Buffer =>
   Buffer.concat(
@@ -20,8 +20,8 @@ it('counts messages however their bytes are cut', () => {
       (lengths, cuts) => {
         const bytes = framed(lengths);
         const at = [0, ...cuts.map((cut) => Math.min(cut, bytes.length)).toSorted((a, b) => a - b), bytes.length];
-        const count = frameCounter();
-        const counted = at.slice(1).reduce((sum, end, index) => sum + count(bytes.subarray(at[index], end)), 0);
+        const count = new FrameCounter();
+        const counted = at.slice(1).reduce((sum, end, index) => sum + count.add(bytes.subarray(at[index], end)), 0);
         expect(counted).toBe(lengths.length);
       },
     ),
@@ -29,8 +29,8 @@ it('counts messages however their bytes are cut', () => {
 });
 
 it('counts a message when it begins, and believes its length up to 4 GiB', () => {
-  const count = frameCounter();
-  expect(count(Buffer.of(0))).toBe(1);
-  expect(count(Buffer.of(0xff, 0xff, 0xff, 0xff))).toBe(0);
-  expect(count(Buffer.alloc(1_000_000))).toBe(0);
+  const count = new FrameCounter();
+  expect(count.add(Buffer.of(0))).toBe(1);
+  expect(count.add(Buffer.of(0xff, 0xff, 0xff, 0xff))).toBe(0);
+  expect(count.add(Buffer.alloc(1_000_000))).toBe(0);
 });

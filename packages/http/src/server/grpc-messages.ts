@@ -2,34 +2,32 @@ import type { Life } from '@inmesh/core';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Writable } from 'node:stream';
 
+type Chunks = Parameters<NonNullable<Writable['_writev']>>[0];
+
 /**
  * Counts the messages of a call as they pass its stream, whichever library serves it. As Envoy's grpc_stats filter, a message counts
  * when its first byte has passed.
  */
 export function countMessages(stream: ServerHttp2Stream, life: Life): void {
-  const requests = frameCounter();
-  const responses = frameCounter();
+  const requests = new FrameCounter();
+  const responses = new FrameCounter();
+  const { push, _write: write, _writev: writev } = stream;
   // Not by listening: that would make the stream flow before the program is there. `push` is where Node puts what arrived.
-  const push = stream.push.bind(stream);
   stream.push = (chunk: unknown, encoding) => {
-    const begun = chunk instanceof Uint8Array ? requests(chunk) : 0;
+    const begun = chunk instanceof Uint8Array ? requests.add(chunk) : 0;
     if (begun > 0) life.countMessages(begun, 0);
-    return push(chunk, encoding);
+    return push.call(stream, chunk, encoding);
   };
   // Below `write` and `end`, where all that is sent comes by, as bytes.
-  const write = stream._write.bind(stream);
-  const writev = stream._writev!.bind(stream);
-  const sent = (bytes: Uint8Array): void => {
-    const begun = responses(bytes);
-    if (begun > 0) life.countMessages(0, begun);
-  };
   stream._write = (chunk: Uint8Array, encoding, callback) => {
-    sent(chunk);
-    write(chunk, encoding, callback);
+    const begun = responses.add(chunk);
+    if (begun > 0) life.countMessages(0, begun);
+    write.call(stream, chunk, encoding, callback);
   };
-  stream._writev = (chunks: Parameters<NonNullable<Writable['_writev']>>[0], callback) => {
-    for (const { chunk } of chunks) sent(chunk as Uint8Array);
-    writev(chunks, callback);
+  stream._writev = (chunks: Chunks, callback) => {
+    const begun = chunks.reduce((sum, { chunk }) => sum + responses.add(chunk as Uint8Array), 0);
+    if (begun > 0) life.countMessages(0, begun);
+    writev!.call(stream, chunks, callback);
   };
 }
 
@@ -37,28 +35,29 @@ export function countMessages(stream: ServerHttp2Stream, life: Life): void {
 const PREFIX_BYTES = 5;
 
 /** Told the bytes of one direction in their order, says how many messages began in them. */
-export function frameCounter(): (bytes: Uint8Array) => number {
+export class FrameCounter {
   /** Bytes of the prefix seen so far. */
-  let prefix = 0;
+  #prefix = 0;
   /** Bytes of the message that are still to come; while the prefix is read, its length so far. */
-  let length = 0;
-  return (bytes) => {
+  #length = 0;
+
+  add(bytes: Uint8Array): number {
     let begun = 0;
     let at = 0;
     while (at < bytes.length) {
-      if (prefix === PREFIX_BYTES) {
-        const skipped = Math.min(length, bytes.length - at);
+      if (this.#prefix === PREFIX_BYTES) {
+        const skipped = Math.min(this.#length, bytes.length - at);
         at += skipped;
-        length -= skipped;
+        this.#length -= skipped;
       } else {
-        if (prefix === 0) begun += 1;
+        if (this.#prefix === 0) begun += 1;
         // Not by shifting: lengths go up to 2^32 − 1.
-        else length = length * 256 + bytes[at]!;
-        prefix += 1;
+        else this.#length = this.#length * 256 + bytes[at]!;
+        this.#prefix += 1;
         at += 1;
       }
-      if (prefix === PREFIX_BYTES && length === 0) prefix = 0;
+      if (this.#prefix === PREFIX_BYTES && this.#length === 0) this.#prefix = 0;
     }
     return begun;
-  };
+  }
 }
