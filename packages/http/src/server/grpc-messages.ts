@@ -11,23 +11,25 @@ type Chunks = Parameters<NonNullable<Writable['_writev']>>[0];
 export function countMessages(stream: ServerHttp2Stream, life: Life): void {
   const requests = new FrameCounter();
   const responses = new FrameCounter();
-  const { push, _write: write, _writev: writev } = stream;
+  const push = stream.push.bind(stream);
+  const write = stream._write.bind(stream);
+  const writev = stream._writev!.bind(stream);
   // Not by listening: that would make the stream flow before the program is there. `push` is where Node puts what arrived.
   stream.push = (chunk: unknown, encoding) => {
     const begun = chunk instanceof Uint8Array ? requests.add(chunk) : 0;
     if (begun > 0) life.countMessages(begun, 0);
-    return push.call(stream, chunk, encoding);
+    return push(chunk, encoding);
   };
   // Below `write` and `end`, where all that is sent comes by, as bytes.
   stream._write = (chunk: Uint8Array, encoding, callback) => {
     const begun = responses.add(chunk);
     if (begun > 0) life.countMessages(0, begun);
-    write.call(stream, chunk, encoding, callback);
+    write(chunk, encoding, callback);
   };
   stream._writev = (chunks: Chunks, callback) => {
     const begun = chunks.reduce((sum, { chunk }) => sum + responses.add(chunk as Uint8Array), 0);
     if (begun > 0) life.countMessages(0, begun);
-    writev!.call(stream, chunks, callback);
+    writev(chunks, callback);
   };
 }
 
