@@ -1,4 +1,5 @@
 import type { Backend } from './processes.ts';
+import { GET } from './ratings.ts';
 import { ISSUER, jwks } from './tokens.ts';
 
 /** What the director asks of the traffic to reviews. jason, who tests, always gets v3. */
@@ -30,7 +31,7 @@ spec:
   action: ALLOW
   rules:
     - from: [{ source: { principals: [cluster.local/ns/shop/sa/reviews] } }]
-      to: [{ operation: { methods: [GET] } }]
+      to: [{ operation: { paths: [${GET}] } }]
 ---
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication
@@ -43,8 +44,21 @@ spec:
 
 /** Where ratings and the world outside are. Like all of this folder, resources as Istio has them. */
 export function neighbours(ratings: readonly Backend[], rates: readonly Backend[]): string {
-  return `${serviceEntry('ratings', 'ratings.shop.svc.cluster.local', 'MESH_INTERNAL', ratings)}---
-${serviceEntry('rates', RATES_HOST, 'MESH_EXTERNAL', rates)}---
+  return `${serviceEntry('ratings', 'ratings.shop.svc.cluster.local', 'MESH_INTERNAL', 'grpc', ratings)}---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ratings, namespace: shop }
+spec:
+  hosts: [ratings]
+  http:
+    - name: get
+      match: [{ uri: { exact: ${GET} } }]
+      timeout: 5s
+      retries: { attempts: 3, perTryTimeout: ${PER_TRY_TIMEOUT_MS}ms, retryOn: 'connect-failure,reset,unavailable' }
+      route:
+        - destination: { host: ratings }
+---
+${serviceEntry('rates', RATES_HOST, 'MESH_EXTERNAL', 'http', rates)}---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: rates, namespace: shop }
@@ -134,9 +148,9 @@ spec:
 `;
 }
 
-function serviceEntry(name: string, host: string, location: string, backends: readonly Backend[]): string {
+function serviceEntry(name: string, host: string, location: string, protocol: 'http' | 'grpc', backends: readonly Backend[]): string {
   const account = location === 'MESH_INTERNAL' ? `, serviceAccount: ${name}` : '';
-  const endpoints = backends.map(({ port }) => `\n    - { address: 127.0.0.1, ports: { http: ${port} }${account} }`).join('');
+  const endpoints = backends.map(({ port }) => `\n    - { address: 127.0.0.1, ports: { ${protocol}: ${port} }${account} }`).join('');
   return `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: { name: ${name}, namespace: shop }
@@ -144,7 +158,7 @@ spec:
   hosts: [${host}]
   location: ${location}
   resolution: STATIC
-  ports: [{ number: 80, name: http, protocol: HTTP }]
+  ports: [{ number: 80, name: ${protocol}, protocol: ${protocol.toUpperCase()} }]
   endpoints:${endpoints}
 `;
 }

@@ -19,6 +19,8 @@ export class Backend {
   readonly address: string;
   /** Requests that have reached it so far, told four times a second. */
   arrived = 0;
+  /** Of gRPC: how many ended with which status. */
+  outcomes: Readonly<Record<string, number>> = {};
   /** Killed by the story. */
   dead = false;
   /** Of those, a second, lately; smoothed, as it is for the eye. */
@@ -35,6 +37,7 @@ export class Backend {
     child.on('message', (report: Report) => {
       if ('port' in report) return;
       this.arrived = report.arrived;
+      this.outcomes = report.outcomes;
       const now = performance.now();
       // Reports that were held up come together; what lies between those is no rate.
       if (now - last.at < 200) return;

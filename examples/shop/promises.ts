@@ -51,6 +51,14 @@ export const nothingFails =
     return { text, kept: failed === 0 && visits >= ENOUGH, figure: `${failed} of ${visits} failed${example}` };
   };
 
+/** A service of gRPC says UNAVAILABLE now and then, and answers most calls. `outcomes`: calls to it by status, in the end. */
+export const askedAgain =
+  (text: string, outcomes: () => Readonly<Record<string, number>>): Pledge =>
+  () => {
+    const { OK = 0, UNAVAILABLE = 0 } = outcomes();
+    return { text, kept: UNAVAILABLE > 0 && OK >= ENOUGH, figure: `gRPC: ${OK} OK, ${UNAVAILABLE} UNAVAILABLE` };
+  };
+
 /** Of what its siblings get, an endpoint gets little. `arrived` is what the processes themselves have counted. */
 export const avoided =
   (text: string, arrived: { readonly there: number; readonly all: number }, atMost: number, which: Which): Pledge =>
@@ -86,7 +94,7 @@ export const onlyJason =
 
 /** A call is answered with this status and these words, and no other. */
 export const answered =
-  (text: string, answer: { readonly status: number; readonly body: string }, status: number, body: string): Pledge =>
+  (text: string, answer: { readonly status: number | string; readonly body: string }, status: number | string, body: string): Pledge =>
   () => ({
     text,
     kept: answer.status === status && answer.body.includes(body),

@@ -1,5 +1,9 @@
 import type { Mesh } from 'inmesh';
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Rating } from './ratings.ts';
 
 /** What a process of the shop can be. */
 export type Role = 'reviews' | 'ratings' | 'rates';
@@ -12,9 +16,11 @@ interface Answer {
 
 export interface Service {
   answer(): Promise<Answer>;
+  /** Serves what `answer` says, on a free port of loopback. Resolves with the port. */
+  listen(answer: () => Promise<Answer>): Promise<number>;
+  /** How many calls of gRPC have ended with which status; undefined if it does not speak it. */
+  outcomes?(): Readonly<Record<string, number>>;
   close(): Promise<void>;
-  /** undefined for the one that is not of the shop. */
-  readonly mesh: Mesh | undefined;
 }
 
 /** The body of a review, as the storefront reads it. */
@@ -25,23 +31,80 @@ export interface Review {
 }
 
 const work = (): Promise<void> => sleep(1 + Math.random() * 3);
-const nothing = async (): Promise<void> => {};
 
 /** Opens what a backend serves. Those of the shop live in a mesh under the same policy folder, and prove who they are with a certificate of the shop's own CA. */
 export async function openService(role: Role, version: string, policy: string, ca: string): Promise<Service> {
-  if (role === 'rates') return { answer: () => answerAfterWork({ EUR: 1, USD: 1.09, JPY: 171.4 }), close: nothing, mesh: undefined };
+  if (role === 'rates') return openRates();
   const mesh = await openMesh(role, version, policy, ca);
-  const close = (): Promise<void> => mesh.close({ graceMs: 500 });
-  if (role === 'ratings') return { answer: () => answerAfterWork({ stars: 1 + Math.floor(Math.random() * 5) }), close, mesh };
-  if (version === 'v1') return { answer: () => answerAfterWork({ version, text: TEXT } satisfies Review), close, mesh };
-  // Reviews of v2 and v3 ask for stars.
-  const answer = async (): Promise<Answer> => {
-    const response = await mesh.fetch('http://ratings/7');
-    if (!response.ok) return { status: 502, body: { error: `ratings: ${response.status} ${(await response.text()).trim()}` } };
-    const { stars } = (await response.json()) as { stars: number };
-    return answerAfterWork({ version, text: TEXT, stars } satisfies Review);
+  return role === 'ratings' ? openRatings(mesh) : openReviews(mesh, version);
+}
+
+/** Somebody else's: it has no mesh. */
+function openRates(): Service {
+  const server = createServer();
+  return {
+    answer: () => answerAfterWork({ EUR: 1, USD: 1.09, JPY: 171.4 }),
+    listen: (answer) => listening(server.on('request', handlerOf(answer))),
+    close: async () => {
+      server.close();
+      server.closeAllConnections();
+    },
   };
-  return { answer, close, mesh };
+}
+
+/** Over gRPC. */
+async function openRatings(mesh: Mesh): Promise<Service> {
+  const { outcomes, serveRatings } = await import('./ratings.ts');
+  return {
+    answer: () => answerAfterWork({ stars: 1 + Math.floor(Math.random() * 5) }),
+    listen: (answer) => serveRatings(mesh, async () => (await answer()).body as Rating),
+    outcomes: () => outcomes(mesh.metrics()),
+    close: () => mesh.close({ graceMs: 500 }),
+  };
+}
+
+/** Of v2 and v3 they ask for stars. */
+async function openReviews(mesh: Mesh, version: string): Promise<Service> {
+  const { ratingsClient, told } = await import('./ratings.ts');
+  const ratings = ratingsClient(mesh);
+  const server = createServer();
+  // The one line that protects a server.
+  mesh.attach(server);
+  return {
+    answer: async () => {
+      if (version === 'v1') return answerAfterWork({ version, text: TEXT } satisfies Review);
+      try {
+        const { stars } = await ratings.get(7);
+        return await answerAfterWork({ version, text: TEXT, stars } satisfies Review);
+      } catch (error) {
+        const { status, body } = told(error);
+        return { status: 502, body: { error: `ratings: ${status} ${body}` } };
+      }
+    },
+    listen: (answer) => listening(server.on('request', handlerOf(answer))),
+    close: async () => {
+      server.close();
+      server.closeAllConnections();
+      ratings.close();
+      await mesh.close({ graceMs: 500 });
+    },
+  };
+}
+
+const handlerOf =
+  (answer: () => Promise<Answer>): RequestListener =>
+  (request, response) => {
+    request.resume();
+    void answer().then(({ status, body }) => {
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(body));
+    });
+  };
+
+async function listening(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
 }
 
 /** Loaded here: the process outside the mesh starts faster without it. */

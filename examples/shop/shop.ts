@@ -52,6 +52,14 @@ export class Shop {
     return this.backends.filter((one) => one.role === role && (version === undefined || one.version === version));
   }
 
+  /** Calls of gRPC by their status, as the meshes of the processes called have counted them. */
+  outcomes(): Readonly<Record<string, number>> {
+    const counts: Record<string, number> = {};
+    for (const { outcomes } of this.backends)
+      for (const [status, count] of Object.entries(outcomes)) counts[status] = (counts[status] ?? 0) + count;
+    return counts;
+  }
+
   steer(traffic: Traffic): Promise<void> {
     return this.writeTraffic(reviewsTraffic(traffic));
   }

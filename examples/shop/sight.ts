@@ -24,6 +24,8 @@ export interface Sight {
   readonly ejections: number;
   readonly failed: number;
   readonly places: readonly { readonly name: string; readonly places: readonly Place[] }[];
+  /** Calls of gRPC, by status. */
+  readonly outcomes: Readonly<Record<string, number>>;
   readonly lines: Stage['chronicle']['lines'];
   /** `performance.now()` at the beginning, which lines count from. */
   readonly began: number;
@@ -55,6 +57,7 @@ export function look({ shop, mesh, tally, chronicle, scene }: Stage, began: numb
     ejections: chronicle.ejections,
     failed: tally.failed,
     places: [...groups].map(([name, backends]) => ({ name, places: backends.map(place) })),
+    outcomes: shop.outcomes(),
     lines: chronicle.lines,
     began,
   };

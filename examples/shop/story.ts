@@ -2,7 +2,8 @@ import type { Mesh } from 'inmesh';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Chronicle } from './chronicle.ts';
 import { reviewsTraffic, type Traffic } from './policy.ts';
-import { answered, avoided, happens, nothingFails, onlyJason, type Pledge, shared } from './promises.ts';
+import { answered, askedAgain, avoided, happens, nothingFails, onlyJason, type Pledge, shared } from './promises.ts';
+import { ratingsClient, told } from './ratings.ts';
 import { type Shop, TRAFFIC_FILE } from './shop.ts';
 import type { Chapter, Tally } from './tally.ts';
 import { forgedToken, goodToken } from './tokens.ts';
@@ -23,7 +24,7 @@ const SLOW_MS = 4000;
 /** What the director has to hand. */
 export interface Stage {
   readonly shop: Shop;
-  readonly mesh: Pick<Mesh, 'status' | 'fetch'>;
+  readonly mesh: Pick<Mesh, 'status' | 'fetch' | 'grpc'>;
   readonly tally: Tally;
   readonly chronicle: Chronicle;
   /** Ends the story early. */
@@ -40,7 +41,10 @@ interface Scene {
 
 /** Plays the whole story once. Rejects with an AbortError if the signal ends it. */
 export async function playStory(stage: Stage): Promise<readonly Pledge[]> {
-  const pledges: Pledge[] = [nothingFails('No call fails that nobody asked to fail')];
+  const pledges: Pledge[] = [
+    nothingFails('No call fails that nobody asked to fail'),
+    askedAgain('… for what ratings cannot answer is asked again', () => stage.shop.outcomes()),
+  ];
   for (const [index, { title, play }] of SCENES.entries()) {
     stage.scene = { number: index + 1, title };
     stage.chronicle.tell('scene', title);
@@ -135,10 +139,11 @@ const SCENES: readonly Scene[] = [
   {
     title: 'A door that is not for everyone: ratings is for reviews alone',
     play: async ({ mesh, chronicle }) => {
-      const response = await mesh.fetch('http://ratings/7');
-      const answer = { status: response.status, body: (await response.text()).trim() };
+      const ratings = ratingsClient(mesh);
+      const answer = await ratings.get(7).then(({ stars }) => ({ status: 'OK', body: `${stars} stars` }), told);
+      ratings.close();
       chronicle.tell('director', `the storefront asks ratings itself: ${answer.status} ${answer.body}`);
-      return [answered('Who is not let in by policy is refused', answer, 403, 'RBAC: access denied')];
+      return [answered('Who is not let in by policy is refused', answer, 'PERMISSION_DENIED', 'RBAC: access denied')];
     },
   },
   {

@@ -19,21 +19,24 @@ const WIDTH = 80;
 const BAR = 55;
 
 /** Rows of the picture without the lines at its foot, and how many of those there are at most. */
-const ROWS = 20;
+const ROWS = 21;
 const LINES = 10;
 
 /** Lines for logs: one a second, and what happens when it does. */
 export function plainView(out: NodeJS.WriteStream): View {
   return {
     everyMs: 1000,
-    show: ({ seconds, recent, chapter, retries, ejections }) => {
+    show: ({ seconds, recent, chapter, retries, ejections, outcomes }) => {
       const split = Object.entries(chapter.traffic.split).map(
         ([version, wanted]) => `${version} ${chapter.share(version).toFixed(0)}/${wanted} %`,
       );
       const { perSecond, success, p50, p99 } = recent;
       out.write(
         `${clock(seconds)}   ${perSecond.toFixed(0).padStart(4)} calls/s  ${success.toFixed(2)} % ok  p50 ${p50.toFixed(1)} ms  p99 ${p99.toFixed(1)} ms  ` +
-          `seen/wanted ${split.join(' ')}  retries ${retries}  ejections ${ejections}\n`,
+          `seen/wanted ${split.join(' ')}  retries ${retries}  ejections ${ejections}  ` +
+          `ratings ${Object.entries(outcomes)
+            .map(([status, count]) => `${status} ${count}`)
+            .join(' ')}\n`,
       );
     },
     line: (line, began) => void out.write(`${clock((line.at - began) / 1000)} ${MARKS[line.kind]} ${line.text}\n`),
@@ -49,7 +52,7 @@ export function liveView(out: NodeJS.WriteStream): View {
     everyMs: 100,
     show: (sight) => {
       // One write in a synchronized update, without wrapping: no flicker, and a narrow window cuts lines instead of folding them.
-      const lines = frame(sight, Math.min(Math.max(out.rows - 1 - ROWS, 3), LINES)).slice(0, Math.max(out.rows - 1, 1));
+      const lines = frame(sight, Math.min(Math.max(out.rows - 1 - ROWS, 2), LINES)).slice(0, Math.max(out.rows - 1, 1));
       const up = height > 0 ? `\x1b[${height}A` : '';
       out.write(`\x1b[?2026h\x1b[?7l${up}\r${lines.map((line) => `${line}\x1b[K\n`).join('')}\x1b[J\x1b[?7h\x1b[?2026l`);
       height = lines.length;
@@ -88,7 +91,10 @@ function frame(sight: Sight, lines: number): string[] {
     jason(chapter),
     '',
     dim(' endpoints, and calls a second that reach them'),
-    ...sight.places.map(({ name, places }) => ` ${(name === 'rates' ? RATES_HOST : name).padEnd(19)}${places.map(placeText).join('   ')}`),
+    ...sight.places.flatMap(({ name, places }) => [
+      ` ${(name === 'rates' ? RATES_HOST : name).padEnd(19)}${places.map(placeText).join('   ')}`,
+      ...(name === 'ratings' ? [` ${dim('  over gRPC'.padEnd(19))}${outcomesText(sight.outcomes)}`] : []),
+    ]),
     '',
     ...tail(sight, lines),
   ];
@@ -120,6 +126,12 @@ function placeText({ port, state, perSecond }: Place): string {
   if (state === 'dead') return styleText('red', `✖ :${port} dead`.padEnd(14));
   if (state === 'ejected') return styleText('yellow', `◌ :${port} out`.padEnd(14));
   return `${styleText('green', '●')} ${dim(`:${port}`)} ${perSecond.toFixed(0).padStart(3)}`.padEnd(14);
+}
+
+/** `OK × 1234   UNAVAILABLE × 25`. */
+function outcomesText(outcomes: Sight['outcomes']): string {
+  const told = Object.entries(outcomes).toSorted(([a], [b]) => Number(b === 'OK') - Number(a === 'OK') || a.localeCompare(b));
+  return told.map(([status, count]) => styleText(status === 'OK' ? 'green' : 'yellow', `${status} × ${count}`)).join('   ') || '–';
 }
 
 /** The last things that happened; as many lines each time, so that the picture keeps its height. */

@@ -80,7 +80,8 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** A method of HTTP (RFC 9110 §5.6.2: a token). */
 export function method(text: string): string {
-  if (text.includes('://')) throw new InvalidArgumentError(`It is a URL; write the method first: GET ${text}`);
+  if (text.includes('://'))
+    throw new InvalidArgumentError(`It is a URL; write the method first: ${/^(?:grpc|mesh):/i.test(text) ? 'POST' : 'GET'} ${text}`);
   if (!TOKEN.test(text)) throw new InvalidArgumentError('It must be a method such as GET or POST.');
   return text;
 }

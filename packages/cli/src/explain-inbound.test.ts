@@ -43,6 +43,13 @@ describe('inmesh explain --inbound', () => {
     });
   });
 
+  it('tells a caller of gRPC in his words', async () => {
+    const { out } = await inbound('--principal', REVIEWS, 'POST', 'grpc://ratings/shop.Ratings/Get');
+    expect(out).toMatch(/^✖ denied: PERMISSION_DENIED RBAC: access denied\n/);
+    const token = await inbound('--principal', REVIEWS, '--token', 'nonsense', 'POST', 'grpc://ratings/shop.Ratings/Get');
+    expect(token.out).toMatch(/^✖ denied: UNAUTHENTICATED Jwt /);
+  });
+
   it('tells who is not, and why', async () => {
     const denied = await json('--principal', REVIEWS, 'POST', 'http://ratings/7');
     expect(denied).toMatchObject({ decision: 'deny', status: 403, policy: null, action: 'ALLOW', body: 'RBAC: access denied' });

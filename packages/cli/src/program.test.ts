@@ -61,6 +61,7 @@ describe('the command line', () => {
     [['-H', ':path: /x', 'GET', 'http://a/'], "It must be 'name: value'"],
     [['-H', 'a: b\u0000', 'GET', 'http://a/'], 'Its value has a control character.'],
     [['http://a/'], 'It is a URL; write the method first: GET http://a/'],
+    [['grpc://a/b.C/D'], 'It is a URL; write the method first: POST grpc://a/b.C/D'],
     [['GET'], 'inmesh: explain needs METHOD URL\n'],
     [['GET', 'http://a/', 'more'], 'too many arguments'],
     [[], "missing required argument 'method'"],

@@ -98,7 +98,7 @@ ${EXIT_CODES}`,
     .addOption(new Option('-H, --header <header>', "a request header, 'name: value' (repeatable)").argParser(header))
     .addOption(output())
     .argument('<method>', 'GET, POST, …', method)
-    .argument('[url]', 'the whole URL, as in http://reviews:9080/ratings/7')
+    .argument('[url]', 'the whole URL, as in http://reviews:9080/ratings/7 or grpc://ratings/shop.Ratings/Get')
     .addHelpText(
       'after',
       `
@@ -106,6 +106,7 @@ Examples:
   inmesh explain -f policy/ --from default/storefront GET http://reviews:9080/ratings/7
   inmesh explain -f policy/ --from default/storefront --label version=v2 -H 'end-user: jason' GET http://reviews:9080/
   inmesh explain -f policy/ --from default/storefront -o json POST https://api.example.com/orders | jq .decision
+  inmesh explain -f policy/ --from default/storefront -H 'end-user: jason' POST grpc://ratings/shop.Ratings/Get
   inmesh explain -f policy/ --inbound --to shop/ratings --label app=ratings --port 9080 --principal cluster.local/ns/shop/sa/reviews GET /7
 
 ${EXIT_CODES}`,

@@ -37,6 +37,11 @@ export class Deadlines {
     return slot;
   }
 
+  /** As `add`, so many milliseconds from now. */
+  addIn(item: Expiring, ms: number): number {
+    return this.add(item, this.#clock.now() + ms);
+  }
+
   remove(slot: number): void {
     if (this.#items[slot] === undefined) return;
     this.#items[slot] = undefined;

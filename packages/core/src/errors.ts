@@ -28,6 +28,13 @@ export const GrpcStatus = {
   FAILED_PRECONDITION: 9, ABORTED: 10, OUT_OF_RANGE: 11, UNIMPLEMENTED: 12, INTERNAL: 13, UNAVAILABLE: 14, DATA_LOSS: 15, UNAUTHENTICATED: 16,
 } as const; // prettier-ignore
 
+export type GrpcStatusName = keyof typeof GrpcStatus;
+
+const GRPC_NAMES = Object.keys(GrpcStatus) as GrpcStatusName[];
+
+/** `UNAVAILABLE` of 14; what gRPC does not define is UNKNOWN. */
+export const grpcStatusName = (code: number): GrpcStatusName => GRPC_NAMES[code] ?? 'UNKNOWN';
+
 /** Where an attempt stood when it ended. `unsent`: no byte of the request was written. */
 export type Phase = 'unsent' | 'unanswered' | 'answered';
 

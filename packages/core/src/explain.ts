@@ -14,7 +14,7 @@ import type { Call, Edits } from './call.ts';
 import { distribute } from './cluster/locality.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
 import { staticEndpoints } from './endpoint/static.ts';
-import { ERRORS, type Flag } from './errors.ts';
+import { ERRORS, type Flag, type GrpcStatusName, grpcStatusName } from './errors.ts';
 import type {
   ExplainedCluster,
   ExplainedRequest,
@@ -24,12 +24,14 @@ import type {
   ExplainRequest,
 } from './explanation.ts';
 import { hedgingOf } from './filters/hedge.ts';
+import { grpcStatusOf } from './filters/answers.ts';
 import { compileEdits } from './filters/edits.ts';
 import { cookieValue } from './filters/hash.ts';
 import { applyHeaderOps, valuesAfter } from './filters/header-ops.ts';
 import { compileLocation } from './filters/redirect.ts';
 import { type Condition, conditions, describeFailure } from './match/conditions.ts';
 import { queryValue } from './match/query.ts';
+import { grpcPortOf } from './route/grpc-port.ts';
 import { HostTable } from './route/hosts.ts';
 import { headerList, requestCall } from './route/request-call.ts';
 import { RouteTable } from './route/table.ts';
@@ -58,7 +60,14 @@ export function explainPolicy(model: Model, request: ExplainRequest): Explanatio
  * made. Matching, rewriting and redirecting are done by the very functions the filters are made of.
  */
 export function explain(model: Model, request: ExplainRequest, endpointsOf: EndpointsOf): Explanation {
-  const call = requestCall(request);
+  const call = requestCall(request, (host) => grpcPortOf(model, host));
+  const explanation = explainCall(model, call, request, endpointsOf);
+  const { decision, status, flag } = explanation;
+  if (call.protocol !== 'grpc' || status === null) return explanation;
+  return { ...explanation, grpcStatus: decision === 'refuse' ? refusedAs(flag) : grpcStatusName(grpcStatusOf(status)) };
+}
+
+function explainCall(model: Model, call: Call, request: ExplainRequest, endpointsOf: EndpointsOf): Explanation {
   const headers = headerList(request.headers).filter(([name]) => name.toLowerCase() !== 'host');
   const { hosts } = tablesOf(model);
   const found = hosts.find(call.host, call.port);
@@ -76,7 +85,7 @@ export function explain(model: Model, request: ExplainRequest, endpointsOf: Endp
     why: [...greet(host, call), ...host.why, ...passedOver(host, index, call)],
   };
   if (route === undefined) {
-    scene.why.push(`none of the ${host.routes.length} rules matches: the call is answered with 404 (NR)`);
+    scene.why.push(`none of the ${host.routes.length} rules matches: the call is answered with ${refusedWith(call, 404, 'NR')} (NR)`);
     return { ...nothing(scene), ...refusal('NO_ROUTE'), resource: onlyOne(host.routes.map((each) => each.resource)) };
   }
   scene.why.push(...chosen(host, route, index, call));
@@ -92,7 +101,7 @@ export function explain(model: Model, request: ExplainRequest, endpointsOf: Endp
     }
     case 'direct': {
       const { status, body } = route.action;
-      scene.why.push(`the policy itself answers it with ${status}`);
+      scene.why.push(`the policy itself answers it with ${call.protocol === 'grpc' ? grpcStatusName(grpcStatusOf(status)) : status}`);
       return {
         ...common,
         decision: 'directResponse',
@@ -102,7 +111,9 @@ export function explain(model: Model, request: ExplainRequest, endpointsOf: Endp
       };
     }
     case 'refuse':
-      scene.why.push(`the rule cannot be carried out: ${route.action.why}; the call is answered with ${route.action.status}`);
+      scene.why.push(
+        `the rule cannot be carried out: ${route.action.why}; the call is answered with ${refusedWith(call, route.action.status)}`,
+      );
       return { ...common, decision: 'refuse', status: route.action.status };
   }
 }
@@ -155,6 +166,7 @@ function nothing({ host, call, why }: Pick<Scene, 'call' | 'why'> & { readonly h
     decision: 'refuse',
     status: null,
     flag: null,
+    ...(call.protocol === 'grpc' ? { grpcStatus: null } : {}),
     service: host?.service ?? null,
     port: call.port,
     resource: null,
@@ -189,7 +201,10 @@ function outside({ settings }: Model, call: Call, headers: Scene['headers'], hos
   const cluster = (name: string): ExplainedCluster[] => [{ name, weight: 1, share: 1, endpoints: [], loadBalancer: null }];
   const base = nothing({ host: undefined, call, why });
   if (settings.outboundTrafficPolicy === 'REGISTRY_ONLY') {
-    why.push('outboundTrafficPolicy is REGISTRY_ONLY: such a call is answered with 502; declare the host in a ServiceEntry to allow it');
+    const answer = refusedWith(call, ERRORS.BLACK_HOLE.status);
+    why.push(
+      `outboundTrafficPolicy is REGISTRY_ONLY: such a call is answered with ${answer}; declare the host in a ServiceEntry to allow it`,
+    );
     return { ...base, ...refusal('BLACK_HOLE'), clusters: cluster('BlackHoleCluster') };
   }
   why.push('outboundTrafficPolicy is ALLOW_ANY: the call goes where it is addressed to, without timeout, retries or balancing');
@@ -220,7 +235,7 @@ function forward(scene: Scene, route: Route, { destinations }: Extract<RouteActi
   for (const { destination, unfit, share } of ways) {
     if (unfit !== undefined)
       why.push(
-        `${ways.length > 1 ? `the ${percentOf(share)} drawn to ${destination.cluster}` : 'calls'} get ${unfit.status}: ${unfit.why}`,
+        `${ways.length > 1 ? `the ${percentOf(share)} drawn to ${destination.cluster}` : 'calls'} get ${refusedWith(call, unfit.status)}: ${unfit.why}`,
       );
   }
   const main = ways.reduce((best, way) => (way.share > best.share ? way : best));
@@ -241,6 +256,8 @@ function forward(scene: Scene, route: Route, { destinations }: Extract<RouteActi
       `a gRPC call that is not answered within ${hedging.delayMs} ms goes to another endpoint as well, ${hedging.maxAttempts} attempts in all (${hedging.resource})`,
     );
   }
+  const aborted = call.protocol === 'grpc' ? route.fault?.abort?.httpStatus : undefined;
+  if (typeof aborted === 'number') why.push(`to a caller of gRPC the injected ${aborted} is ${grpcStatusName(grpcStatusOf(aborted))}`);
   if (hashes(main.policy)) why.push(...route.hash.map((key) => stickiness(key, call, edits)));
 
   const common = {
@@ -400,6 +417,14 @@ function hashSource(key: HashKey, call: Call, edits: Edits): [source: string, pr
       return ['the address on whose behalf the call is made', call.sourceIp !== undefined];
   }
 }
+
+/** What a refused caller of gRPC sees. */
+const refusedAs = (flag: Flag | null): GrpcStatusName =>
+  grpcStatusName(flag === ERRORS.NO_ROUTE.flag ? ERRORS.NO_ROUTE.grpc : ERRORS.ROUTE_INVALID.grpc);
+
+/** The status of a refusal as its caller sees it. */
+const refusedWith = ({ protocol }: Call, status: number, flag: Flag | null = null): string =>
+  protocol === 'grpc' ? refusedAs(flag) : String(status);
 
 // ── small things ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-import type { Flag } from './errors.ts';
+import type { Flag, GrpcStatusName } from './errors.ts';
 import type { RequestDescription } from './route/request-call.ts';
 
 /** What to explain: a request as a person writes it down. */
@@ -15,6 +15,8 @@ export interface Explanation {
   readonly status: number | null;
   /** Envoy's response flag of a refusal, null where Envoy has none. */
   readonly flag: Flag | null;
+  /** Of calls of gRPC only: what `status` is to the caller, `UNAVAILABLE` for 503; null where upstream answers. */
+  readonly grpcStatus?: GrpcStatusName | null;
   /** FQDN of the service addressed; null if no registry knows it. */
   readonly service: string | null;
   /** Port addressed. */

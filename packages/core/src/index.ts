@@ -7,7 +7,18 @@ export { type Clock, systemClock, type Timer } from './clock.ts';
 export type { Expiring } from './deadlines.ts';
 export type { Endpoint } from './endpoint/endpoint.ts';
 export { addressOf, staticEndpoints } from './endpoint/static.ts';
-export { type Code, ERRORS, type Flag, flagBit, FLAGS, GrpcStatus, MeshError, type Phase, printFlags } from './errors.ts';
+export {
+  type Code,
+  ERRORS,
+  type Flag,
+  flagBit,
+  FLAGS,
+  GrpcStatus,
+  type GrpcStatusName,
+  MeshError,
+  type Phase,
+  printFlags,
+} from './errors.ts';
 export { type EndpointsOf, explain, explainPolicy } from './explain.ts';
 export type {
   ExplainedCluster,
@@ -41,6 +52,7 @@ export { pause } from './filters/pause.ts';
 export { editLines, HOP_HEADER, type HopProof, type InboundCall, isGrpc, readCall, type Received } from './inbound/received.ts';
 export type { InboundView } from './inbound-table.ts';
 export { normalizeTarget, type PathNormalization, type Target } from './inbound/normalize.ts';
+export { grpcPortOf } from './route/grpc-port.ts';
 export { Mesh, type MeshOptions, type MeshStatus } from './mesh.ts';
 export type { Routed } from './routed.ts';
 export type { ClusterView, EndpointView } from './cluster/cluster.ts';

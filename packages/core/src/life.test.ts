@@ -82,4 +82,41 @@ describe('the life of a call', () => {
     expect(reports).toEqual([[endpoint, 503, -1, life.flags, 250, 7, 3]]);
     expect([left, deadlines.size, life.why]).toEqual([1, 0, undefined]);
   });
+
+  it('tells its messages every 5 s while they come, and the last of them at its end', () => {
+    const { clock, deadlines, life } = setting();
+    const told: unknown[] = [];
+    life.observer = {
+      ended: (of) => void told.push(['ended', of?.address]),
+      messages: (of, requests, responses) => void told.push([clock.now(), of?.address, requests, responses]),
+    };
+    life.endpoint = testEndpoint('10.0.0.1:80');
+    life.countMessages(1, 0);
+    clock.advance(3000);
+    life.countMessages(0, 2);
+    expect(told).toEqual([]);
+    clock.advance(3000);
+    expect(told.splice(0)).toEqual([[6000, '10.0.0.1:80', 1, 2]]);
+    // Nothing came, so there is nothing to tell.
+    clock.advance(60_000);
+    expect([told, deadlines.size]).toEqual([[], 0]);
+    life.countMessages(4, 0);
+    life.endpoint = testEndpoint('10.0.0.2:80');
+    life.end(200, 0, clock.now());
+    life.countMessages(1, 1);
+    clock.advance(60_000);
+    expect(told).toEqual([
+      [67_000, '10.0.0.2:80', 4, 0],
+      ['ended', '10.0.0.2:80'],
+    ]);
+    expect(deadlines.size).toBe(0);
+  });
+
+  it('without messages tells of none', () => {
+    const { clock, life } = setting();
+    const told: unknown[] = [];
+    life.observer = { ended: () => {}, messages: (...facts) => void told.push(facts) };
+    life.end(200, -1, clock.now());
+    expect(told).toEqual([]);
+  });
 });

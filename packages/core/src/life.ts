@@ -1,6 +1,7 @@
 import type { Deadlines, Expiring } from './deadlines.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
 import { type Flag, flagBit, MeshError } from './errors.ts';
+import { MessageCounts } from './message-counts.ts';
 import { type RouteObserver, silentRoute } from './observer.ts';
 
 /** Whoever works for a call at the moment (a waiting queue, a backoff, an attempt) and must stop when the call does. */
@@ -30,6 +31,7 @@ export class Life implements Expiring {
   #worker: Cancellable | undefined = undefined;
   #more: Cancellable[] | undefined = undefined;
   #controller: AbortController | undefined = undefined;
+  #messages: MessageCounts | undefined = undefined;
   #ended = false;
   #onEnd: (() => void) | undefined = undefined;
   #adopted: Life | undefined = undefined;
@@ -120,6 +122,13 @@ export class Life implements Expiring {
     this.endpoint = life.endpoint;
   }
 
+  /** Messages of gRPC that passed, from the caller and to him. Only calls that count them pay for it. */
+  countMessages(requests: number, responses: number): void {
+    if (this.#ended) return;
+    this.#messages ??= new MessageCounts(this.#deadlines, (sent, received) => this.observer.messages?.(this.endpoint, sent, received));
+    this.#messages.add(requests, responses);
+  }
+
   /** Runs when the call ends; the snapshot that serves it counts its calls this way. One listener only. */
   onEnd(listener: () => void): void {
     this.#onEnd = listener;
@@ -131,6 +140,7 @@ export class Life implements Expiring {
     this.#ended = true;
     if (this.#slot >= 0) this.#deadlines.remove(this.#slot);
     if (this.#adopted !== undefined) this.#take(this.#adopted);
+    this.#messages?.close();
     this.observer.ended(this.endpoint, status, grpcStatus, this.flags, now - this.startedAt, this.bytesIn, this.bytesOut);
     this.#onEnd?.();
   }

@@ -52,3 +52,14 @@ test('observers that throw cost the others nothing, nor the call', () => {
       .ended(undefined, 200, -1, 0, 1, 0, 0),
   ).not.toThrow();
 });
+
+test('messages are told to those who count them', () => {
+  const heard: string[] = [];
+  const counts = (name: string): Observer => ({
+    route: () => ({ ended: () => {}, messages: (_, requests, responses) => void heard.push(`${name} ${requests} ${responses}`) }),
+    event: () => {},
+  });
+  const breaks: Observer = { route: () => ({ ended: () => {}, messages: broken }), event: () => {} };
+  joinObservers([counts('one'), counting().observer, breaks, counts('two')]).route(info).messages!(undefined, 1, 2);
+  expect(heard).toEqual(['one 1 2', 'two 1 2']);
+});

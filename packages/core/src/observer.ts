@@ -44,6 +44,8 @@ export interface RouteObserver {
     bytesIn: number,
     bytesOut: number,
   ): void;
+  /** Messages of gRPC in both directions since it was last told: every 5 s while they come, and when the call ends. Default: nobody counts. */
+  messages?(endpoint: Endpoint | undefined, requests: number, responses: number): void;
 }
 
 /** Rare things worth a log line or a counter of their own. Never one per ordinary call. */
@@ -106,6 +108,9 @@ function joined(routes: readonly RouteObserver[]): RouteObserver {
           // Counting is never worth a call.
         }
       }
+    },
+    messages: (endpoint, requests, responses) => {
+      for (const route of routes) orSilent(() => route.messages?.(endpoint, requests, responses));
     },
   };
 }

@@ -50,10 +50,10 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   #chosen: Handable | undefined = undefined;
   #over = false;
 
-  constructor(wiring: ClientWiring, start: CallStart, messages = new Messages(wiring.replayBytes)) {
+  constructor(wiring: ClientWiring, start: CallStart) {
     this.#wiring = wiring;
     this.#start = start;
-    this.messages = messages;
+    this.messages = new Messages(wiring.replayBytes, () => this.#life?.countMessages(1, 0));
   }
 
   get request(): GrpcRequest {
@@ -224,7 +224,9 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
 
   onReceiveMessage(message: Buffer): void {
     this.reading = false;
-    if (!this.#over) this.#listener?.onReceiveMessage(message);
+    if (this.#over) return;
+    this.#life?.countMessages(0, 1);
+    this.#listener?.onReceiveMessage(message);
   }
 
   finish(ending: StatusObject): void {

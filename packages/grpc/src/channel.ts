@@ -1,9 +1,8 @@
 import type { Channel, ChannelInterface, ChannelOptions } from '@grpc/grpc-js';
-import { type Mesh, MeshError } from '@inmesh/core';
+import { grpcPortOf, type Mesh, MeshError } from '@inmesh/core';
 import { type ClientWiring, MeshCall } from './call.ts';
 import { grpcJs } from './grpc-js.ts';
 import type { Target } from './request.ts';
-import { portOf } from './target.ts';
 import { clientSettings, type WireTable } from './wires.ts';
 
 type ChannelRef = ReturnType<ChannelInterface['getChannelzRef']>;
@@ -54,7 +53,7 @@ export class MeshChannel implements ChannelInterface {
   /** A port that is not written is the service's own: asked for anew each time, for policies change. */
   #target(): Target {
     const { authority, host, port } = this.#name;
-    return { authority, host, port: port ?? portOf(this.#mesh.model, host) };
+    return { authority, host, port: port ?? grpcPortOf(this.#mesh.model, host) };
   }
 
   /** Closes the channel, not the connections, which are the mesh's. */

@@ -83,6 +83,23 @@ describe('the messages of a call', () => {
     expect(messages.copy()).toBeUndefined();
   });
 
+  it('are counted once, and only when somebody sends them', () => {
+    let sent = 0;
+    const messages = new Messages(100, () => (sent += 1));
+    for (const text of ['a', 'b', 'c']) messages.send({}, Buffer.from(text));
+    expect(sent).toBe(0);
+    const [first, second] = [new Wire(), new Wire()];
+    messages.sendTo(first);
+    first.write();
+    expect(sent).toBe(2);
+    messages.detach(first);
+    messages.sendTo(second);
+    second.write();
+    expect(sent).toBe(2);
+    second.write();
+    expect(sent).toBe(3);
+  });
+
   it('of a committed call are let go', () => {
     const { messages, say } = given();
     messages.sendTo(new Wire());

@@ -21,10 +21,13 @@ interface Held {
  */
 export class Messages {
   readonly #limit: number;
+  readonly #onSent: () => void;
   #held: Held[] = [];
   /** How many were let go before the first that is held. */
   #gone = 0;
   #sent = 0;
+  /** The most that were sent to one sink: what is sent again is not more. */
+  #most = 0;
   #bytes = 0;
   #keeps = true;
   #closed = false;
@@ -33,8 +36,10 @@ export class Messages {
   #writing: { readonly sink: Sink; readonly written: () => void } | undefined = undefined;
   #halfClosed: Sink | undefined = undefined;
 
-  constructor(limit: number) {
+  /** `onSent`: a message is on its way for the first time. */
+  constructor(limit: number, onSent = (): void => {}) {
     this.#limit = limit;
+    this.#onSent = onSent;
   }
 
   /** Can all of it be sent again? */
@@ -97,6 +102,10 @@ export class Messages {
     }
     const { context, message } = held;
     this.#sent += 1;
+    if (this.#sent > this.#most) {
+      this.#most = this.#sent;
+      this.#onSent();
+    }
     held.context = { flags: context.flags };
     if (!this.#keeps) this.#forget();
     let { callback } = context;

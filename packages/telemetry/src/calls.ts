@@ -1,7 +1,17 @@
 import type { Endpoint, InboundInfo, Peer, Principal, RouteInfo, RouteObserver } from '@inmesh/core';
 import type { Workload } from '@inmesh/policy';
 import { head, labelText, sample } from './exposition.ts';
-import { destinationLabels, outcomeLabels, overflowLabels, ownLabels, peerLabels, serviceLabels, sourceLabels } from './istio-labels.ts';
+import {
+  destinationLabels,
+  outcomeLabels,
+  overflowLabels,
+  overflowOutcome,
+  ownLabels,
+  peerLabels,
+  serviceLabels,
+  sourceLabels,
+} from './istio-labels.ts';
+import { MessageMetrics, type MessageSeries } from './messages.ts';
 
 /** Envoy's default histogram bounds in milliseconds (source/common/stats/histogram_impl.cc); Istio's dashboards count on them. */
 export const DEFAULT_BUCKETS: readonly number[] = [
@@ -28,6 +38,7 @@ interface Slot {
   /** The latest outcome and its series: most calls end as the one before did. */
   lastKey: number;
   last: Series | undefined;
+  messages: MessageSeries | undefined;
 }
 
 interface ServiceSeries {
@@ -48,7 +59,7 @@ const GRPC_UNKNOWN = 2;
 const OVERFLOWED = 'overflowed';
 
 /**
- * istio_requests_total and istio_request_duration_milliseconds of this process.
+ * istio_requests_total and istio_request_duration_milliseconds of this process, and the two counters of its messages of gRPC.
  *
  * A call costs one look-up and two additions. Series belong to the service, not to the route that counted first: a
  * policy change binds the same ones again, and no counter ever goes back or away.
@@ -62,8 +73,12 @@ export class CallMetrics {
   readonly #services = new Map<string, ServiceSeries>();
   readonly #destinations = new Map<string, string>();
   readonly #callers = new Map<string, RouteObserver>();
-  readonly #overflowingObserver: RouteObserver = { ended: (_endpoint, _status, _grpc, _flags, ms) => this.#overflowing(ms) };
+  readonly #overflowingObserver: RouteObserver = {
+    ended: (_endpoint, _status, _grpc, _flags, ms) => this.#overflowing(ms),
+    messages: (_endpoint, requests, responses) => add(this.#overflowingMessages(), requests, responses),
+  };
   readonly #series: Series[] = [];
+  readonly #messages = new MessageMetrics();
   #overflow: Series | undefined;
   #overflowed = 0;
 
@@ -76,7 +91,7 @@ export class CallMetrics {
 
   /** Time series exposed. */
   get size(): number {
-    return this.#series.length * this.#cost;
+    return this.#series.length * this.#cost + this.#messages.size;
   }
 
   /** Calls counted in the overflow series. */
@@ -86,10 +101,10 @@ export class CallMetrics {
 
   route(info: RouteInfo): RouteObserver {
     const { protocol } = info;
-    // TCP connections are none of these two metrics' calls.
+    // TCP connections are none of these metrics' calls.
     if (protocol === 'tcp') return { ended: () => {} };
     const service = this.#service(info);
-    if (service === undefined) return { ended: (_endpoint, _status, _grpc, _flags, ms) => this.#overflowing(ms) };
+    if (service === undefined) return this.#overflowingObserver;
     const { byEndpoint, nowhere } = service;
     const isGrpc = protocol === 'grpc';
     return {
@@ -107,6 +122,11 @@ export class CallMetrics {
           slot.last = series;
         }
         this.#count(series, ms);
+      },
+      messages: (endpoint, requests, responses) => {
+        const slot = endpoint === undefined ? nowhere : (byEndpoint.get(endpoint) ?? this.#bind(service, endpoint));
+        const series = (slot.messages ??= this.#messagesOf(`${this.#source},${slot.destination},${service.labels}`));
+        add(series ?? this.#overflowingMessages(), requests, responses);
       },
     };
   }
@@ -144,6 +164,7 @@ export class CallMetrics {
 
   #caller(labels: string, security: 'mutual_tls' | 'none'): RouteObserver {
     const byOutcome = new Map<number, Series>();
+    let messages: MessageSeries | undefined;
     return {
       ended: (_endpoint, status, grpcStatus, flags, ms) => {
         const code = status <= 999 ? status : 0;
@@ -157,7 +178,21 @@ export class CallMetrics {
         }
         this.#count(series, ms);
       },
+      messages: (_endpoint, requests, responses) =>
+        add((messages ??= this.#messagesOf(labels)) ?? this.#overflowingMessages(), requests, responses),
     };
+  }
+
+  /** The series of a label set, found or made; undefined beyond the limit. */
+  #messagesOf(labels: string): MessageSeries | undefined {
+    const found = this.#messages.find(labels);
+    if (found !== undefined || this.size + MessageMetrics.cost > this.#options.maxSeries) return found;
+    return this.#messages.create(labels);
+  }
+
+  #overflowingMessages(): MessageSeries {
+    const labels = `${this.#source},${labelText(overflowLabels)}`;
+    return this.#messages.find(labels) ?? this.#messages.create(labels);
   }
 
   #count({ numbers }: Series, ms: number): void {
@@ -170,7 +205,7 @@ export class CallMetrics {
 
   #overflowing(ms: number): void {
     this.#overflowed += 1;
-    this.#count((this.#overflow ??= this.#create(`${this.#source},${labelText(overflowLabels)}`)), ms);
+    this.#count((this.#overflow ??= this.#create(`${this.#source},${labelText({ ...overflowLabels, ...overflowOutcome })}`)), ms);
   }
 
   /** undefined beyond the limit: each host called outside the mesh is a service. */
@@ -230,7 +265,7 @@ export class CallMetrics {
 
   /** '' before the first call. */
   text(): string {
-    if (this.#series.length === 0) return '';
+    if (this.#series.length === 0) return this.#messages.text();
     const { buckets } = this.#options;
     const duration = 'istio_request_duration_milliseconds';
     let requests = head('istio_requests_total', 'counter', 'Calls that ended, by who called whom and what came of it.');
@@ -245,8 +280,13 @@ export class CallMetrics {
       durations += sample(`${duration}_count`, labels, count);
       requests += sample('istio_requests_total', labels, count);
     }
-    return requests + durations;
+    return requests + durations + this.#messages.text();
   }
 }
 
-const newSlot = (destination: string): Slot => ({ destination, byOutcome: new Map(), lastKey: -1, last: undefined });
+const newSlot = (destination: string): Slot => ({ destination, byOutcome: new Map(), lastKey: -1, last: undefined, messages: undefined });
+
+function add(series: MessageSeries, requests: number, responses: number): void {
+  series.requests += requests;
+  series.responses += responses;
+}

@@ -138,6 +138,10 @@ export const overflowLabels: Labels = {
   destination_service: OVERFLOW,
   destination_service_name: OVERFLOW,
   destination_service_namespace: OVERFLOW,
+};
+
+/** What came of them, where it is counted. */
+export const overflowOutcome: Labels = {
   request_protocol: OVERFLOW,
   response_code: OVERFLOW,
   response_flags: OVERFLOW,

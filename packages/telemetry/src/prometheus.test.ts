@@ -305,6 +305,82 @@ describe('the number of series', () => {
   });
 });
 
+describe('messages of gRPC', () => {
+  const counted = (from: IstioMetrics): number[][] =>
+    all(from, 'istio_request_messages_total').map(({ value, labels }) => {
+      const response = all(from, 'istio_response_messages_total').find((one) => JSON.stringify(one.labels) === JSON.stringify(labels));
+      return [value, response!.value];
+    });
+  const info = { port: 8080, service: '', serviceName: '', serviceNamespace: '' };
+
+  it('are counted by who called whom: with the 20 labels that say so, and none of what came of it', () => {
+    const observed = metrics();
+    const route = observed.route({ ...reviews, protocol: 'grpc' });
+    expect(observed.text()).not.toContain('messages_total');
+    route.messages!(endpoint('10.0.0.1:80'), 1, 0);
+    route.messages!(endpoint('10.0.0.2:80'), 2, 5);
+    // Another route to the service, as after a change of policy.
+    observed.route({ ...reviews, protocol: 'grpc' }).messages!(endpoint('10.0.0.1:80'), 0, 1);
+    expect(counted(observed)).toEqual([[3, 6]]);
+    route.ended(endpoint('10.0.0.1:80'), 200, 0, 0, 1, 0, 0);
+    const outcome = new Set(['request_protocol', 'response_code', 'grpc_response_status', 'response_flags', 'connection_security_policy']);
+    const [call] = requests(observed) as [Sample];
+    const identity = Object.fromEntries(Object.entries(call.labels).filter(([name]) => !outcome.has(name)));
+    expect(Object.keys(identity)).toHaveLength(20);
+    expect(all(observed, 'istio_request_messages_total')[0]!.labels).toEqual(identity);
+  });
+
+  it('are counted by destination, and of calls that reached none', () => {
+    const observed = metrics();
+    const route = observed.route({ ...reviews, protocol: 'grpc' });
+    route.messages!(endpoint('10.0.0.1:80'), 1, 1);
+    route.messages!(endpoint('10.0.0.3:80', { workload: 'reviews-v3' }), 2, 2);
+    route.messages!(undefined, 3, 0);
+    expect(counted(observed)).toEqual([
+      [1, 1],
+      [2, 2],
+      [3, 0],
+    ]);
+  });
+
+  it('are counted at their destination too, one series for a caller however he proves who he is', () => {
+    const observed = metrics();
+    const of = observed.inbound!(info);
+    const proven = testPeer({ principal: 'td/ns/shop/sa/storefront' });
+    of(proven).messages!(undefined, 1, 2);
+    // By a hop token, over a connection of somebody else's.
+    of({ ...proven, connection: testPeer().connection }).messages!(undefined, 10, 20);
+    of(testPeer()).messages!(undefined, 5, 5);
+    expect(counted(observed)).toEqual([
+      [11, 22],
+      [5, 5],
+    ]);
+    const [{ labels }] = all(observed, 'istio_response_messages_total') as [Sample];
+    expect(Object.keys(labels)).toHaveLength(20);
+    expect(labels).toMatchObject({
+      reporter: 'destination',
+      source_principal: 'spiffe://td/ns/shop/sa/storefront',
+      destination_workload: 'web',
+    });
+  });
+
+  it('beyond the limit are counted in the overflow', () => {
+    const observed = metrics({ maxSeries: 4 });
+    for (let pod = 0; pod < 9; pod += 1)
+      observed.route({ ...reviews, protocol: 'grpc' }).messages!(endpoint(`10.0.0.${pod}:80`, { workload: `pod-${pod}` }), 1, 1);
+    observed.inbound!(info)(testPeer()).messages!(undefined, 1, 1);
+    for (let host = 0; host < 9; host += 1) observed.route({ ...reviews, service: `host-${host}` }).messages!(undefined, 1, 1);
+    expect(counted(observed)).toEqual([
+      [1, 1],
+      [1, 1],
+      [17, 17],
+    ]);
+    const found = all(observed, 'istio_request_messages_total').at(-1)!;
+    expect(found.labels).toMatchObject({ destination_service: 'overflow', destination_workload: 'overflow' });
+    expect(Object.keys(found.labels)).toHaveLength(20);
+  });
+});
+
 describe('events', () => {
   const one = (from: IstioMetrics, name: string): [Readonly<Record<string, string>>, number][] =>
     all(from, name).map(({ labels, value }) => [labels, value]);

@@ -23,7 +23,8 @@ export function printExplanation(given: Explanation, paint: Paint, columns: numb
 
 /** The first line: what happens. */
 function verdict(explanation: Explanation, paint: Paint): string {
-  const { decision, status, flag, clusters, redirect } = explanation;
+  const { decision, flag, clusters, redirect } = explanation;
+  const status = explanation.grpcStatus ?? explanation.status;
   switch (decision) {
     case 'route': {
       const nameOf = shortNames(explanation);

@@ -26,7 +26,8 @@ export function printInbound(given: InboundExplanation, paint: Paint, columns: n
   return `${[[wrap(verdict(explanation, paint), columns, 2)], table, [paint('bold', 'why'), ...why]].map((lines) => lines.join('\n')).join('\n\n')}\n`;
 }
 
-function verdict({ decision, status, policy, resource, body }: InboundExplanation, paint: Paint): string {
+function verdict({ decision, status: http, grpcStatus, policy, resource, body }: InboundExplanation, paint: Paint): string {
+  const status = grpcStatus ?? http;
   const by = policy ?? resource;
   if (decision === 'allow') {
     const answer = status === null ? 'goes to the program' : `answered ${status} by the mesh itself`;

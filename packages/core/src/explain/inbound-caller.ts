@@ -2,7 +2,7 @@ import type { MtlsMode } from '@inmesh/policy';
 import { MeshError } from '../errors.ts';
 import type { Received } from '../inbound/received.ts';
 import type { Connection, Principal } from '../peer.ts';
-import { headerList } from '../route/request-call.ts';
+import { GRPC_HEADERS, grpcTarget, headerList } from '../route/request-call.ts';
 import type { ExplainInboundRequest } from './inbound-explanation.ts';
 
 const PRINCIPAL = /^(?:spiffe:\/\/)?([a-z0-9._-]+)\/ns\/([A-Za-z0-9._-]+)\/sa\/([A-Za-z0-9._-]+)$/;
@@ -34,10 +34,14 @@ function principalOf(text: string): Principal {
 }
 
 /** A described request as a server would receive it. Throws MISUSE for a URL that names neither host nor path. */
-export function receivedOf({ method = 'GET', url = '', headers, token }: ExplainInboundRequest, encrypted: boolean): Received {
-  const lines = headerList(headers).flat();
-  if (token !== undefined) lines.push('authorization', `Bearer ${token}`);
-  const hosted = lines.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
+export function receivedOf(request: ExplainInboundRequest, encrypted: boolean): Received {
+  const lines = headerList(request.headers).flat();
+  if (request.token !== undefined) lines.push('authorization', `Bearer ${request.token}`);
+  const has = (wanted: string): boolean => lines.some((name, at) => at % 2 === 0 && name.toLowerCase() === wanted);
+  const hosted = has('host');
+  const called = grpcTarget(request);
+  const { method = 'GET', url = '' } = called === undefined ? request : { method: 'POST', url: `http://${called.authority}${called.path}` };
+  if (called !== undefined) for (const [name, value] of GRPC_HEADERS) if (!has(name)) lines.push(name, value);
   const absolute = ABSOLUTE.exec(url);
   if (absolute === null && (!hosted || !/^[/*]/.test(url))) {
     throw new MeshError('MISUSE', `"${url}" is neither a URL, as in http://reviews:9080/path, nor a path with a host header beside it`);

@@ -1,5 +1,6 @@
 import type { AuthorizationPolicy, MtlsMode } from '@inmesh/policy';
 import type { Clock } from '../clock.ts';
+import type { GrpcStatusName } from '../errors.ts';
 import type { TokenVerifiers } from '../ports/tokens.ts';
 import type { RequestDescription } from '../route/request-call.ts';
 
@@ -7,9 +8,12 @@ import type { RequestDescription } from '../route/request-call.ts';
 export interface ExplainInboundRequest {
   /** Default http. A TCP connection needs no URL. */
   readonly protocol?: 'http' | 'tcp';
-  /** As on the wire: case counts. Default GET. */
+  /** As on the wire: case counts. Default GET; of gRPC, POST. */
   readonly method?: string;
-  /** Absolute, or a path (then a `host` header says for whom). Taken as it is written: what is odd about a path is the question. */
+  /**
+   * Absolute, or a path (then a `host` header says for whom). Taken as it is written: what is odd about a path is the question. A call of
+   * gRPC is `grpc://ratings/shop.Ratings/Get`.
+   */
   readonly url?: string;
   readonly headers?: RequestDescription['headers'];
   /** Port of the workload, not of the service. */
@@ -37,6 +41,8 @@ export interface InboundExplanation {
   readonly decision: 'allow' | 'deny';
   /** Of the answer the mesh gives itself; null where the program answers, or where the connection is closed without a word. */
   readonly status: number | null;
+  /** Of calls of gRPC only: what `status` is to the caller. */
+  readonly grpcStatus?: GrpcStatusName | null;
   /** Rule that decided, `ns[NAMESPACE]-policy[NAME]-rule[INDEX]`; null if none did (an ALLOW set of which none matches, a bad token, …). */
   readonly policy: string | null;
   /** What the deciding policies do; null where no AuthorizationPolicy decided. */

@@ -41,6 +41,30 @@ async function explained(inbound: Partial<InboundModel>, request: Partial<Explai
 }
 
 describe('explainInbound says', () => {
+  it('what a caller of gRPC sees', async () => {
+    const url = 'grpc://ratings:9080/shop.Ratings/Get';
+    const authorization = [policy('DENY', 'no', [path('/shop.Ratings/Get')])];
+    const denied = await explained({ authorization }, { url });
+    expect(denied).toMatchObject({ decision: 'deny', status: 403, grpcStatus: 'PERMISSION_DENIED', body: 'RBAC: access denied' });
+    const other = await explained({ authorization }, { url: 'mesh:///ratings:9080/shop.Ratings/Put', headers: { 'X-User': 'ann' } });
+    expect(other).toMatchObject({
+      decision: 'allow',
+      status: null,
+      grpcStatus: null,
+      request: {
+        method: 'POST',
+        authority: 'ratings:9080',
+        path: '/shop.Ratings/Put',
+        headers: { 'x-user': 'ann', 'content-type': 'application/grpc', te: 'trailers' },
+      },
+    });
+    expect(await explained({}, { url, headers: { 'grpc-timeout': '0m' } })).toMatchObject({ status: 504, grpcStatus: 'DEADLINE_EXCEEDED' });
+    // As it was before: to a caller of HTTP there is no such thing.
+    expect(await explained({ authorization }, { url: 'http://ratings/shop.Ratings/Get' })).not.toHaveProperty('grpcStatus');
+    await expect(explained({}, { url, method: 'GET' })).rejects.toThrow('every call of gRPC is a POST');
+    await expect(explained({}, { url: 'grpc://ratings' })).rejects.toThrow('names no method');
+  });
+
   it('that a caller in plaintext is not heard on a STRICT port', async () => {
     expect(await explained({ mtls: STRICT })).toMatchObject({
       decision: 'deny',

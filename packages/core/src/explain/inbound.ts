@@ -2,7 +2,8 @@ import type { AuthorizationPolicy, Model, MtlsMode } from '@inmesh/policy';
 import type { Call } from '../call.ts';
 import { systemClock, systemRandom } from '../clock.ts';
 import { corsOf } from '../compile-inbound.ts';
-import { MeshError } from '../errors.ts';
+import { ERRORS, grpcStatusName, MeshError } from '../errors.ts';
+import { grpcStatusOf } from '../filters/answers.ts';
 import { ACCESS_DENIED } from '../filters/authorize.ts';
 import { isPreflight, judgeCors } from '../filters/cors.ts';
 import { patienceOf } from '../filters/deadline.ts';
@@ -10,7 +11,7 @@ import { applyHeaderOps } from '../filters/header-ops.ts';
 import { type Authorization, compileAuthorization, decide, firstMatch, NO_CALL } from '../inbound/authorization.ts';
 import { EditedCall } from '../inbound/edited-call.ts';
 import { dryRunVerdicts, matching, requestPrincipal } from '../inbound/ledger.ts';
-import { type InboundCall, readCall, type Received } from '../inbound/received.ts';
+import { type InboundCall, isGrpc, readCall, type Received } from '../inbound/received.ts';
 import { describePlace, findTokens, tokenPlaces } from '../inbound/tokens.ts';
 import { afterTokens, forgeable, NOBODY_VERIFIES, type Verified } from '../inbound/verified.ts';
 import type { Connection, Peer } from '../peer.ts';
@@ -53,12 +54,23 @@ export async function explainInbound(
   const received = receivedOf(request, connection.tls);
   const { target } = received;
   try {
-    return await explainCall(model, readCall(received, connection, model), received, target, tools, base);
+    return asSeen(received, await explainCall(model, readCall(received, connection, model), received, target, tools, base));
   } catch (error) {
     if (!MeshError.is(error) || error.code !== 'BAD_REQUEST') throw error;
-    return deny(base, error.message, { status: error.status, body: error.answer?.body ?? null });
+    return asSeen(received, deny(base, error.message, { status: error.status, body: error.answer?.body ?? null }));
   }
 }
+
+/** With the status of gRPC, if its caller speaks that. */
+function asSeen({ method, rawHeaders }: Received, told: InboundExplanation): InboundExplanation {
+  if (!isGrpc(method, rawHeaders)) return told;
+  const { status } = told;
+  if (status === null) return { ...told, grpcStatus: null };
+  // An inbound 504 is a deadline, unlike one that came from upstream.
+  return { ...told, grpcStatus: grpcStatusName(status === EXPIRED ? ERRORS.DEADLINE_EXCEEDED.grpc : grpcStatusOf(status)) };
+}
+
+const EXPIRED = ERRORS.DEADLINE_EXCEEDED.status;
 
 /** In the order of the inbound stack. */
 async function explainCall(
@@ -100,7 +112,7 @@ async function explainCall(
   if (told.decision === 'deny') return told;
 
   const patience = patienceOf(call);
-  if (patience <= 0) return deny(told, 'not begun: the time its caller waits is over', { status: 504 });
+  if (patience <= 0) return deny(told, 'not begun: the time its caller waits is over', { status: EXPIRED });
   if (patience < Infinity) told = tell(told, `the caller waits ${patience} ms: work that takes longer is ended`);
   return { ...told, request: seen(call, received, verified) };
 }

@@ -3,6 +3,7 @@ import type { HeaderOp } from '@inmesh/policy';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { editRequest, type HeaderForms } from './edits.ts';
 import { rewritten } from './request-outlet.ts';
+import { countMessages } from './grpc-messages.ts';
 import type { Outlet, Serving } from './serving.ts';
 import { Told } from './told.ts';
 
@@ -55,6 +56,7 @@ export class StreamOutlet implements Outlet {
     if (edits.request.length > 0) this.edit(edits.request);
     if (edits.response.length > 0) this.#editResponse(edits.response);
     this.#stream.mesh = new Told(exchange);
+    if (call.protocol === 'grpc') countMessages(this.#stream, exchange.life);
     this.#pass();
   }
 

@@ -3,10 +3,10 @@ import type { Model, ServicePort } from '@inmesh/policy';
 const chosen = new WeakMap<Model, Map<string, number>>();
 
 /**
- * The port of a service that is called by its name alone: its port for gRPC, else for HTTP/2, else its only one, else 80. Of several
+ * The port of a service that is called by its name alone, as clients of gRPC call it: its port for gRPC, else for HTTP/2, else its only one, else 80. Of several
  * that would do, the lowest.
  */
-export function portOf(model: Model, host: string): number {
+export function grpcPortOf(model: Model, host: string): number {
   let ports = chosen.get(model);
   if (ports === undefined) chosen.set(model, (ports = new Map()));
   let port = ports.get(host);
