@@ -152,14 +152,21 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   }
 
   #headers(metadata: Metadata, hop: string | undefined): Metadata {
-    const { edits, life } = this.#exchange;
+    const { edits, life, attempt } = this.#exchange;
     const edited = editedMetadata(metadata, edits.request);
-    if (life.deadline === Infinity && hop === undefined) return edited;
+    if (life.deadline === Infinity && hop === undefined && attempt === 0) return edited;
     const result = edited === metadata ? metadata.clone() : edited;
     // Not as grpc-js's deadline: the mesh keeps time itself, for all attempts together.
     if (life.deadline < Infinity) result.set('grpc-timeout', timeoutText(life.deadline - this.#tools.mesh.now()));
     if (hop !== undefined) result.set(HOP_HEADER, hop);
+    this.#count(result);
     return result;
+  }
+
+  /** Both sides learn how many attempts went before this one (gRFC A6). */
+  #count(metadata: Metadata): void {
+    const { attempt } = this.#exchange;
+    if (attempt > 0) metadata.set('grpc-previous-rpc-attempts', String(attempt));
   }
 
   // ---- grpc-js's events ------------------------------------------------------------------------------------------
@@ -167,6 +174,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   onReceiveMetadata(metadata: Metadata): void {
     if (this.#mode !== 'waiting') return;
     this.#metadata = metadata;
+    this.#count(metadata);
     this.#unslot();
     this.#placement.responded(200, AWAITED);
     this.#hold();
@@ -184,6 +192,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     if (failure !== undefined) return this.#fail(failure);
     const waiting = this.#mode === 'waiting';
     if (waiting && isOwn(status)) return this.#own(status);
+    if (waiting) this.#count(status.metadata);
     this.grpcStatus = waiting ? status.code : -1;
     this.#placement.responded(200, status.code);
     const live = this.#mode === 'live';
