@@ -13,7 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import { createDevCa } from '@inmesh/identity/dev';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ECHO, type Echo, echo, type EchoClient, echoClient } from '../support/echo-grpc.ts';
+import { ECHO, type Echo, echo, type EchoClient, echoClient, ended } from '../support/echo-grpc.ts';
 import { meshOf, serviceEntry, type TestMesh, virtualService } from '../support/mesh.ts';
 
 // What a program sees of the channel under its client.
@@ -138,6 +138,40 @@ describe('a client', () => {
     expect(one.seen.map(({ metadata }) => metadata['authorization'])).toEqual(['Bearer 1', 'Bearer 2']);
   });
 
+  it('may give up while an interceptor keeps its call back', async () => {
+    const one = await server('one');
+    const mesh = await under(entry(one.port));
+    const slow: Interceptor = (options, next) =>
+      new InterceptingCall(next(options), { start: (metadata, listener, go) => setTimeout(() => go(metadata, listener), 50) });
+    const code = await new Promise((resolve) => {
+      const call = clientOf(mesh, { interceptors: [slow] }).stub.Say({ text: 'x' }, new Metadata(), {}, (error) => resolve(error?.code));
+      call.cancel();
+    });
+    expect(code).toBe(status.CANCELLED);
+    expect(mesh.status().callsInFlight).toBe(0);
+    expect(one.seen).toEqual([]);
+  });
+
+  it('whose listener throws hears of it as from grpc-js, and its call goes on', async () => {
+    const one = await server('one');
+    const mesh = await under(entry(one.port));
+    const theirs = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    try {
+      const raised = new Promise<unknown>((resolve) => process.once('uncaughtException', resolve));
+      const stream = clientOf(mesh).stub.Repeat({ text: 'x' });
+      stream.on('metadata', () => {
+        throw new Error('of the program');
+      });
+      const heard = ended(stream);
+      expect(await raised).toMatchObject({ message: 'of the program' });
+      expect(await heard).toEqual({ texts: ['one: x 0', 'one: x 1', 'one: x 2'], code: 0 });
+    } finally {
+      process.removeAllListeners('uncaughtException');
+      for (const listener of theirs) process.on('uncaughtException', listener);
+    }
+  });
+
   it('gives its channel to other libraries that make clients of one', async () => {
     const one = await server('one');
     const mesh = await under(entry(one.port));
@@ -171,6 +205,28 @@ describe('a client', () => {
     const trusted = credentials.createSsl(Buffer.from(ca.roots));
     expect(await clientOf(mesh, {}, `dns:///localhost:${outside.port}`, trusted).say('x')).toMatchObject({ code: 0, text: 'outside: x' });
     expect(mesh.metrics()).toMatch(/destination_service_name="PassthroughCluster"[^}]*grpc_response_status="0"/);
+  });
+});
+
+describe('a call to a host outside the mesh', () => {
+  it('ends at the deadline of the program, or when it gives up, and says whom it spoke to', async () => {
+    const outside = await server('outside');
+    const mesh = await under('');
+    const client = clientOf(mesh, {}, `mesh:///localhost:${outside.port}`);
+    const peer = await new Promise((resolve) => {
+      const call = client.stub.Say({ text: 'x' }, new Metadata(), {}, () => resolve(call.getPeer()));
+    });
+    expect(peer).toBe(`127.0.0.1:${outside.port}`);
+    outside.delayMs = 500;
+    for (let index = 0; index < 5; index += 1)
+      expect(await client.say('x', {}, { deadline: Date.now() + 20 })).toMatchObject({ code: status.DEADLINE_EXCEEDED });
+    const gaveUp = new Promise((resolve) => {
+      const call = client.stub.Say({ text: 'x' }, new Metadata(), {}, (error) => resolve(error?.code));
+      setTimeout(() => call.cancel(), 20);
+    });
+    expect(await gaveUp).toBe(status.CANCELLED);
+    expect(mesh.status().callsInFlight).toBe(0);
+    expect(mesh.metrics()).toMatch(/PassthroughCluster"[^}]*grpc_response_status="4"[^}]*response_flags="UT"/);
   });
 });
 

@@ -124,6 +124,40 @@ describe('metadata', () => {
   });
 });
 
+describe('metadata that cannot be sent', () => {
+  const set = (one: Echo, headers: string) => entry(one.port) + virtualService(HOST, `- headers: { ${headers} }\n  ${TO}`);
+
+  it('is left out if it means a connection of HTTP/1.1', async () => {
+    const [one] = await servers('one');
+    const client = clientOf(await under(set(one!, 'request: { set: { connection: close, x-kept: yes } }')));
+    expect(await client.say('x')).toMatchObject({ code: 0 });
+    expect(one!.seen[0]!.metadata).toMatchObject({ 'x-kept': 'yes' });
+  });
+
+  it('ends the call as INTERNAL, and nothing of it stays', async () => {
+    const [one] = await servers('one');
+    const mesh = await under(set(one!, 'request: { set: { x-name: "ü" } }'));
+    const client = clientOf(mesh);
+    expect(await client.say('x')).toMatchObject({
+      code: status.INTERNAL,
+      details: expect.stringContaining('illegal characters') as string,
+    });
+    expect(one!.seen).toEqual([]);
+    let left = 0;
+    const gone = (call: { on(event: string, listener: () => void): void; sendMetadata(metadata: Metadata): void }) => {
+      call.sendMetadata(new Metadata());
+      call.on('cancelled', () => (left += 1));
+    };
+    one!.server.unregister('/test.Echo/Chat');
+    const codec = (value: unknown): never => value as never;
+    one!.server.register('/test.Echo/Chat', gone, codec, codec, 'bidi');
+    mesh.set(set(one!, 'response: { set: { x-name: "ü" } }'));
+    expect(await ended(client.stub.Chat())).toEqual({ texts: [], code: status.INTERNAL });
+    await expect.poll(() => left).toBe(1);
+    expect(mesh.status().callsInFlight).toBe(0);
+  });
+});
+
 describe('a route', () => {
   it('may rename the method and the authority', async () => {
     const [one] = await servers('one');

@@ -90,10 +90,6 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     return this;
   }
 
-  get peer(): string | undefined {
-    return this.#inner?.getPeer();
-  }
-
   get inner(): GrpcCall | undefined {
     return this.#inner;
   }
@@ -272,9 +268,11 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   // ---- Handable: towards the program -----------------------------------------------------------------------------
 
   deliver(): void {
+    // First of all: what the policy sets may be nothing that metadata can be, and then nothing was delivered.
+    const metadata = this.#metadata && editedMetadata(this.#metadata, this.#exchange.edits.response);
     this.#caller.messages.commit();
     this.#mode = 'live';
-    if (this.#metadata !== undefined) this.#caller.onReceiveMetadata(editedMetadata(this.#metadata, this.#exchange.edits.response));
+    if (metadata !== undefined) this.#caller.onReceiveMetadata(metadata);
     const message = this.#message;
     this.#message = undefined;
     if (message !== undefined) this.#caller.onReceiveMessage(message);

@@ -41,11 +41,13 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   reading = false;
   readonly #wiring: ClientWiring;
   readonly #start: CallStart;
-  #cancelled = false;
+  #cancelled: StatusObject | undefined = undefined;
   #request: GrpcRequest | undefined = undefined;
   #listener: InterceptingListener | undefined = undefined;
   #life: Life | undefined = undefined;
   #attempt: GrpcAttempt | undefined = undefined;
+  /** To a host outside the mesh. */
+  #passed: GrpcCall | undefined = undefined;
   #chosen: Handable | undefined = undefined;
   #over = false;
 
@@ -62,6 +64,8 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   // ---- what grpc-js's client drives ------------------------------------------------------------------------------
 
   start(metadata: Metadata, listener: InterceptingListener): void {
+    // The program gave up while an interceptor kept the call back.
+    if (this.#cancelled !== undefined) return tellEnd(listener, this.#cancelled);
     const { target, path } = this.#start;
     this.#listener = listener;
     const request = new GrpcRequest(target, path, metadata, this.messages);
@@ -102,10 +106,10 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
 
   cancelWithStatus(code: number, details: string): void {
     if (this.#over) return;
-    this.#cancelled = true;
+    this.#cancelled = { code, details, metadata: new (grpcJs().Metadata)() };
     this.#life?.flag('DC');
     this.#life?.cancel(new MeshError('CANCELLED', details));
-    this.finish({ code, details, metadata: new (grpcJs().Metadata)() });
+    this.finish(this.#cancelled);
   }
 
   setCredentials(credentials: CallCredentials): void {
@@ -113,7 +117,7 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   }
 
   getPeer(): string {
-    return this.#attempt?.peer ?? this.#start.target.authority;
+    return this.#inner?.getPeer() ?? this.#start.target.authority;
   }
 
   getCallNumber(): number {
@@ -121,7 +125,11 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   }
 
   getAuthContext(): ReturnType<GrpcCall['getAuthContext']> {
-    return this.#attempt?.inner?.getAuthContext() ?? null;
+    return this.#inner?.getAuthContext() ?? null;
+  }
+
+  get #inner(): GrpcCall | undefined {
+    return this.#passed ?? this.#attempt?.inner;
   }
 
   // ---- what the mesh drives --------------------------------------------------------------------------------------
@@ -151,8 +159,13 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     const { authority, metadata } = this.request;
     const inner = this.#wiring.outside().createCall(this.#start.path, this.#start.deadline, authority, null, 0);
     if (this.credentials !== undefined) inner.setCredentials(this.credentials);
-    const worker = { cancelled: ({ message }: MeshError) => inner.cancelWithStatus(grpcJs().status.CANCELLED, message) };
-    life.work(worker);
+    this.#passed = inner;
+    life.work({
+      cancelled: ({ flag, grpcStatus, message }) => {
+        if (flag !== null) life.flag(flag);
+        inner.cancelWithStatus(grpcStatus, message);
+      },
+    });
     this.#chosen = { deliver: () => {}, startRead: () => inner.startRead() };
     inner.start(metadata, {
       onReceiveMetadata: (headers) => this.onReceiveMetadata(headers),
@@ -171,7 +184,10 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
       } catch (error) {
         if (this.#over) return;
         if (error instanceof OwnFailure) return this.finish(error.told);
-        if (!MeshError.is(error)) return this.finish(internal((error as Error).message));
+        if (!MeshError.is(error)) {
+          this.#attempt?.discard();
+          return this.finish(internal((error as Error).message));
+        }
         if (!this.#waits(error)) return this.#refuse(error, exchange);
       }
       try {
@@ -204,13 +220,25 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
 
   // ---- Caller: what came, towards the program --------------------------------------------------------------------
 
+  // What a listener throws is the program's, as with grpc-js: it is no outcome of the call, which goes on.
+
   onReceiveMetadata(metadata: Metadata): void {
-    if (!this.#over) this.#listener?.onReceiveMetadata(metadata);
+    if (this.#over) return;
+    try {
+      this.#listener?.onReceiveMetadata(metadata);
+    } catch (error) {
+      process.nextTick(raise, error);
+    }
   }
 
   onReceiveMessage(message: Buffer): void {
     this.reading = false;
-    if (!this.#over) this.#listener?.onReceiveMessage(message);
+    if (this.#over) return;
+    try {
+      this.#listener?.onReceiveMessage(message);
+    } catch (error) {
+      process.nextTick(raise, error);
+    }
   }
 
   finish(status: StatusObject): void {
@@ -218,13 +246,21 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     this.#over = true;
     this.messages.commit();
     // Who leaves before there was an answer has been told no HTTP status.
-    const told = this.#cancelled && this.#chosen === undefined ? 0 : 200;
+    const told = this.#cancelled !== undefined && this.#chosen === undefined ? 0 : 200;
     this.#life?.end(told, status.code, this.#wiring.mesh.now());
     const listener = this.#listener;
     this.#listener = undefined;
-    // As grpc-js does: a listener that throws must not throw into whoever ended the call.
-    process.nextTick(() => listener?.onReceiveStatus(status));
+    if (listener !== undefined) tellEnd(listener, status);
   }
+}
+
+/** As grpc-js does: a listener that throws must not throw into whoever ended the call. */
+function tellEnd(listener: InterceptingListener, status: StatusObject): void {
+  process.nextTick(() => listener.onReceiveStatus(status));
+}
+
+function raise(error: unknown): never {
+  throw error;
 }
 
 /** A mirrored copy: its answer is read and dropped. */
