@@ -32,6 +32,13 @@ const TO = `route: [{ destination: { host: ${HOST} } }]`;
 const to = (subset: string) => `route: [{ destination: { host: ${HOST}, subset: ${subset} } }]`;
 const SUBSETS = destinationRule(HOST, 'subsets: [{ name: v1, labels: { version: v1 } }, { name: v2, labels: { version: v2 } }]');
 
+const meshConfig = (spec: string) => `---
+apiVersion: inmesh.dev/v1
+kind: MeshConfig
+metadata: { name: default, namespace: istio-system }
+spec: { ${spec} }
+`;
+
 const clientOf = (mesh: TestMesh, target = `mesh:///${HOST}`, given = {}): EchoClient => {
   const client = echoClient(target, mesh.grpc.credentials(), mesh.grpc.options(given));
   left.push(client);
@@ -325,6 +332,19 @@ describe('endpoints', () => {
     for (let index = 0; index < 10; index += 1) expect((await client.say('x')).text).toBe('far: x');
   });
 
+  it('are called on one connection each, so that limits of connections do not hold calls up, whatever protocol the port is said to have', async () => {
+    const [one] = await servers('one');
+    one!.delayMs = 2000;
+    const mesh = await under(
+      serviceEntry(HOST, [one!.port], { port: 9080, protocol: 'HTTP' }) +
+        destinationRule(HOST, 'trafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } }') +
+        meshConfig('connectionsPerEndpoint: 1'),
+    );
+    const client = clientOf(mesh);
+    void Promise.all(['a', 'b', 'c'].map((text) => client.say(text, {}, { deadline: Date.now() + 1500 })));
+    await expect.poll(() => one!.seen.length).toBe(3);
+  });
+
   it.each(['ringHash: { minimumRingSize: 512 }', 'maglev: { tableSize: 251 }'])('are found by consistent hash: %s', async (kind) => {
     const [one, two, three] = await servers('one', 'two', 'three');
     const policy =
@@ -412,12 +432,7 @@ spec:
 });
 
 describe('a host outside the mesh', () => {
-  const REGISTRY_ONLY = `---
-apiVersion: inmesh.dev/v1
-kind: MeshConfig
-metadata: { name: default, namespace: istio-system }
-spec: { outboundTrafficPolicy: { mode: REGISTRY_ONLY } }
-`;
+  const REGISTRY_ONLY = meshConfig('outboundTrafficPolicy: { mode: REGISTRY_ONLY }');
 
   it('is not dialled where only the registry counts', async () => {
     const [one] = await servers('one');
