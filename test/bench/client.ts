@@ -2,15 +2,15 @@
  * One scenario in one fresh process: `node client.ts SCENARIO PORTS REQUESTS`. Keeps 32 calls in flight, warms up, then
  * measures CPU of this process and latency of each call. Prints one JSON line.
  */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { grpcCall, STREAMED } from './grpc.ts';
+
 const [scenario, portList, count, caFolder] = process.argv.slice(2) as [string, string, string, string?];
 const ports = JSON.parse(portList) as number[];
 const requests = Number(count);
 const CONCURRENCY = 32;
 const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-
-interface EchoStub {
-  Say(message: Buffer, metadata: object, callback: (error: Error | null) => void): void;
-}
 
 type CallOnce = () => Promise<void>;
 
@@ -35,6 +35,7 @@ const headers = {
 const url = 'http://echo.example.com/ratings/7';
 
 async function prepare(): Promise<CallOnce> {
+  if (scenario.endsWith('-grpc')) return grpcCall(scenario, ports, TRACEPARENT, () => meshOf('plain'));
   switch (scenario) {
     case 'bare-request': {
       const { Pool, request } = await import('undici');
@@ -101,24 +102,6 @@ async function prepare(): Promise<CallOnce> {
         await response.text();
       };
     }
-    case 'bare-grpc':
-    case 'mesh-grpc': {
-      const { credentials, makeClientConstructor, Metadata } = await import('@grpc/grpc-js');
-      const { ECHO } = await import('./echo.ts');
-      const Client = makeClientConstructor(ECHO, 'Echo');
-      const mesh = scenario === 'mesh-grpc' ? await meshOf('plain') : undefined;
-      const roundRobin = { 'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }) };
-      const client = (mesh === undefined
-        ? new Client(`ipv4:${ports.map((port) => `127.0.0.1:${port}`).join()}`, credentials.createInsecure(), roundRobin)
-        : new Client('mesh:///echo.example.com', mesh.grpc.credentials(), mesh.grpc.options())) as unknown as EchoStub;
-      const metadata = new Metadata();
-      metadata.set('traceparent', TRACEPARENT);
-      const message = Buffer.from('ratings/7');
-      return () =>
-        new Promise((resolve, reject) => {
-          client.Say(message, metadata, (error) => (error === null ? resolve() : reject(error)));
-        });
-    }
     case 'mesh-fetch': {
       const mesh = await meshOf('plain');
       mesh.install();
@@ -133,7 +116,10 @@ async function prepare(): Promise<CallOnce> {
 }
 
 const callOnce = await prepare();
-const latencies = new Float64Array(requests);
+/** What is counted of a stream is its messages, ten for each call there would be: they cost that much less. */
+const perCall = /-(?:repeat|chat)-grpc$/.test(scenario) ? STREAMED : 1;
+const calls = perCall === 1 ? requests : Math.ceil((requests * 10) / perCall);
+const latencies = new Float64Array(calls);
 
 async function run(total: number, record: boolean): Promise<void> {
   let started = 0;
@@ -148,19 +134,24 @@ async function run(total: number, record: boolean): Promise<void> {
   await Promise.all(Array.from({ length: CONCURRENCY }, worker));
 }
 
-await run(Math.floor(requests / 3), false);
+await run(Math.max(CONCURRENCY, Math.floor(calls / 3)), false);
 const cpu = process.cpuUsage();
 const began = performance.now();
-await run(requests, true);
+await run(calls, true);
 const wall = performance.now() - began;
 const used = process.cpuUsage(cpu);
 latencies.sort();
+setFlagsFromString('--expose-gc');
+(runInNewContext('gc') as () => void)();
+const { rss, heapUsed } = process.memoryUsage();
 console.log(
   JSON.stringify({
-    cpuUs: (used.user + used.system) / requests,
-    rps: (requests / wall) * 1000,
-    p50: latencies[Math.floor(requests * 0.5)],
-    p99: latencies[Math.floor(requests * 0.99)],
+    cpuUs: (used.user + used.system) / (calls * perCall),
+    rps: ((calls * perCall) / wall) * 1000,
+    p50: latencies[Math.floor(calls * 0.5)],
+    p99: latencies[Math.floor(calls * 0.99)],
+    rssMb: rss / 2 ** 20,
+    heapMb: heapUsed / 2 ** 20,
   }),
 );
 process.exit(0);

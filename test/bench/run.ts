@@ -15,6 +15,9 @@ interface Sample {
   readonly rps: number;
   readonly p50: number;
   readonly p99: number;
+  /** Resident memory and live heap when all is done. */
+  readonly rssMb: number;
+  readonly heapMb: number;
 }
 
 interface Pair {
@@ -24,6 +27,8 @@ interface Pair {
   /** Client CPU per call, as a multiple of the bare client's, that must not be exceeded. */
   readonly bar: number;
   readonly aim: number;
+  /** Of the bare client's throughput, what must be left. */
+  readonly throughput?: number;
 }
 
 const PAIRS: readonly Pair[] = [
@@ -47,10 +52,40 @@ const PAIRS: readonly Pair[] = [
   },
   {
     name: 'gRPC, unary, through the mesh (bare: grpc-js with round_robin)',
-    scenario: 'mesh-grpc',
-    against: 'bare-grpc',
+    scenario: 'mesh-unary-grpc',
+    against: 'bare-unary-grpc',
     bar: 1.15,
     aim: 1.05,
+  },
+  {
+    name: 'gRPC, unary, through the mesh to one endpoint (bare: grpc-js to it)',
+    scenario: 'mesh-unary-one-grpc',
+    against: 'bare-unary-one-grpc',
+    bar: 1.15,
+    aim: 1.05,
+  },
+  {
+    name: 'gRPC, unary, through the mesh (other: @grpc/grpc-js-xds)',
+    scenario: 'mesh-unary-grpc',
+    against: 'xds-unary-grpc',
+    bar: 1.15,
+    aim: 1,
+  },
+  {
+    name: 'gRPC, a message of a server stream, through the mesh (bare: grpc-js with round_robin)',
+    scenario: 'mesh-repeat-grpc',
+    against: 'bare-repeat-grpc',
+    bar: 1.1,
+    aim: 1.05,
+    throughput: 0.95,
+  },
+  {
+    name: 'gRPC, a message each way of a bidirectional stream, through the mesh (bare: grpc-js with round_robin)',
+    scenario: 'mesh-chat-grpc',
+    against: 'bare-chat-grpc',
+    bar: 1.1,
+    aim: 1.05,
+    throughput: 0.95,
   },
   { name: 'built-in fetch through the mesh', scenario: 'mesh-fetch', against: 'bare-fetch', bar: 1.08, aim: 1.05 },
 ];
@@ -70,10 +105,23 @@ const here = import.meta.dirname;
 
 const ca = mkdtempSync(join(tmpdir(), 'inmesh-bench-'));
 await saveDevCa(ca, createDevCa(), { replace: true });
-const upstream = (...args: string[]): ChildProcess =>
-  spawn(process.execPath, [...NODE_ARGS, `${here}/server.ts`, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
-const servers = { plain: upstream('plain'), mutual: upstream('mutual', ca), grpc: upstream('grpc') };
-const ports = { plain: await firstLine(servers.plain), mutual: await firstLine(servers.mutual), grpc: await firstLine(servers.grpc) };
+const servers: ChildProcess[] = [];
+/** Starts a process of this folder that listens; its ports as JSON. */
+const serve = (file: string, ...args: string[]): Promise<string> => {
+  const child = spawn(process.execPath, [...NODE_ARGS, `${here}/${file}`, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  servers.push(child);
+  return firstLine(child);
+};
+const plain = await serve('server.ts', 'plain');
+const mutual = await serve('server.ts', 'mutual', ca);
+const grpc = await serve('server.ts', 'grpc');
+const xds = await serve('xds.ts', grpc);
+const portsFor = (scenario: string): string => {
+  if (scenario.endsWith('-mutual')) return mutual;
+  if (!scenario.endsWith('-grpc')) return plain;
+  if (scenario.startsWith('xds-')) return xds;
+  return scenario.endsWith('-one-grpc') ? JSON.stringify((JSON.parse(grpc) as number[]).slice(0, 1)) : grpc;
+};
 
 const chosen = PAIRS.filter(({ scenario }) => values.only === undefined || scenario.includes(values.only));
 const scenarios = [...new Set(chosen.flatMap(({ scenario, against }) => [against, scenario]))];
@@ -82,16 +130,16 @@ for (let round = 1; round <= rounds; round += 1) {
   for (const scenario of scenarios) {
     process.stderr.write(`\rround ${round}/${rounds}  ${scenario.padEnd(24)}`);
     const file = scenario.startsWith('server-') ? 'serve.ts' : 'client.ts';
-    const to = scenario.endsWith('-mutual') ? ports.mutual : scenario.endsWith('-grpc') ? ports.grpc : ports.plain;
-    const { stdout } = await execute(process.execPath, [...NODE_ARGS, `${here}/${file}`, scenario, to, values.requests, ca]);
+    const args = [`${here}/${file}`, scenario, portsFor(scenario), values.requests, ca];
+    const { stdout } = await execute(process.execPath, [...NODE_ARGS, ...args]);
     samples.get(scenario)!.push(JSON.parse(stdout) as Sample);
   }
 }
 process.stderr.write('\r'.padEnd(60) + '\r');
-for (const server of Object.values(servers)) server.kill();
+for (const server of servers) server.kill();
 rmSync(ca, { recursive: true });
 
-const rows = chosen.map(({ name, scenario, against, bar, aim }) => {
+const rows = chosen.map(({ name, scenario, against, bar, aim, throughput = 0 }) => {
   const mine = samples.get(scenario)!;
   const bare = samples.get(against)!;
   const ratio = (pick: (sample: Sample) => number) => median(mine.map((sample, round) => pick(sample) / pick(bare[round]!)));
@@ -102,23 +150,28 @@ const rows = chosen.map(({ name, scenario, against, bar, aim }) => {
     cpu: ratio(({ cpuUs }) => cpuUs),
     p99: ratio(({ p99 }) => p99),
     rps: ratio(({ rps }) => rps),
+    heap: `${median(mine.map(({ heapMb }) => heapMb)).toFixed(0)} / ${median(bare.map(({ heapMb }) => heapMb)).toFixed(0)} MB`,
+    rss: `${median(mine.map(({ rssMb }) => rssMb)).toFixed(0)} / ${median(bare.map(({ rssMb }) => rssMb)).toFixed(0)} MB`,
     bar,
     aim,
+    throughput,
   };
 });
 
-console.log(`| call | client CPU per call | bare client | CPU ratio | bar (aim) | p99 ratio | throughput ratio |`);
-console.log(`|---|---|---|---|---|---|---|`);
+console.log(`| call | client CPU per call | bare client | CPU ratio | bar (aim) | p99 ratio | throughput ratio | heap | RSS |`);
+console.log(`|---|---|---|---|---|---|---|---|---|`);
 for (const row of rows) {
   console.log(
-    `| ${row.name} | ${row.cpuUs.toFixed(1)} µs | ${row.bareUs.toFixed(1)} µs | **${row.cpu.toFixed(2)}** | ${row.bar.toFixed(2)} (${row.aim.toFixed(2)}) | ${row.p99.toFixed(2)} | ${row.rps.toFixed(2)} |`,
+    `| ${row.name} | ${row.cpuUs.toFixed(1)} µs | ${row.bareUs.toFixed(1)} µs | **${row.cpu.toFixed(2)}** | ${row.bar.toFixed(2)} (${row.aim.toFixed(2)}) | ${row.p99.toFixed(2)} | ${row.rps.toFixed(2)} | ${row.heap} | ${row.rss} |`,
   );
 }
 console.log(`\n${rounds} rounds of ${values.requests} calls, 32 in flight, Node ${process.version}, medians of same-round ratios.`);
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ node: process.version, rounds, rows }, null, 2));
-const over = rows.filter(({ cpu, bar, p99 }) => cpu > bar || p99 > 2);
-for (const { name, cpu, bar, p99 } of over)
-  console.error(`over its bar: ${name}: CPU ${cpu.toFixed(2)} (bar ${bar}), p99 ${p99.toFixed(2)} (bar 2)`);
+const over = rows.filter(({ cpu, bar, p99, rps, throughput }) => cpu > bar || p99 > 2 || rps < throughput);
+for (const { name, cpu, bar, p99, rps, throughput } of over)
+  console.error(
+    `over its bar: ${name}: CPU ${cpu.toFixed(2)} (bar ${bar}), p99 ${p99.toFixed(2)} (bar 2), throughput ${rps.toFixed(2)} (bar ${throughput})`,
+  );
 process.exitCode = over.length > 0 ? 1 : 0;
 
 function median(values: readonly number[]): number {

@@ -2,6 +2,7 @@
  * Four servers in a process of their own: the upstream of every scenario. `plain`, `grpc`, or `mutual` with the folder of a
  * development CA: servers of the mesh that take mutual TLS only. Prints their ports, ends with its parent.
  */
+import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
 import { createServer, type RequestListener, type Server } from 'node:http';
 
 const body = 'x'.repeat(100);
@@ -30,7 +31,25 @@ async function grpcServer(): Promise<number> {
   const { Server: GrpcServer, ServerCredentials } = await import('@grpc/grpc-js');
   const { ECHO } = await import('./echo.ts');
   const server = new GrpcServer();
-  server.addService(ECHO, { Say: (_: unknown, callback: (error: null, answer: Buffer) => void) => callback(null, Buffer.from(body)) });
+  const answer = Buffer.from(body);
+  server.addService(ECHO, {
+    Say: (_: unknown, callback: (error: null, answer: Buffer) => void) => callback(null, answer),
+    Repeat: (call: ServerWritableStream<Buffer, Buffer>) => {
+      let left = Number(call.request.toString());
+      const write = (): void => {
+        while (left > 0) {
+          left -= 1;
+          if (!call.write(answer)) return void call.once('drain', write);
+        }
+        call.end();
+      };
+      write();
+    },
+    Chat: (call: ServerDuplexStream<Buffer, Buffer>) => {
+      call.on('data', () => call.write(answer));
+      call.on('end', () => call.end());
+    },
+  });
   return new Promise((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => (error === null ? resolve(port) : reject(error)));
   });

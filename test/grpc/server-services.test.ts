@@ -35,6 +35,20 @@ const ask = (client: InstanceType<ServiceClientConstructor>, method: string, req
     (client[method] as Unary).call(client, request, (error, reply) => (error === null ? resolve(reply!) : reject(error)));
   });
 
+function channelz(): InstanceType<ServiceClientConstructor> {
+  const root = protoPath.replace(/grpc-health-check.*/u, '@grpc/grpc-js/proto');
+  const definition = loadSync('channelz.proto', { includeDirs: [root], longs: Number });
+  return clientOf(definition['grpc.channelz.v1.Channelz'] as Parameters<typeof makeClientConstructor>[0]);
+}
+
+function reflection(): NodeJS.ReadWriteStream & { write(request: object): void } {
+  const definition = loadSync(
+    protoPath.replace(/grpc-health-check.*/u, '@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto'),
+  );
+  const client = clientOf(definition['grpc.reflection.v1.ServerReflection'] as Parameters<typeof makeClientConstructor>[0]);
+  return (client['ServerReflectionInfo'] as unknown as typeof reflection).call(client);
+}
+
 const PACKAGE = fromJSON({
   nested: {
     shop: {
@@ -76,24 +90,24 @@ it('health: a server that leaves says so while it still takes calls', async () =
   expect(watched).toEqual(['SERVING', 'NOT_SERVING']);
 });
 
-it('health: a rule may keep it from strangers, as any method', async () => {
+it('each is a method to the policy, which may keep it from strangers', async () => {
   mesh.set(`---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
-metadata: { name: no, namespace: default }
-spec: { action: DENY, rules: [{ to: [{ operation: { paths: [/grpc.health.v1.Health/*] } }] }] }
+metadata: { name: inside, namespace: default }
+spec: { action: ALLOW, rules: [{ to: [{ operation: { paths: [/grpc.health.v1.Health/Check, /test.Echo/*] } }] }] }
 `);
-  await expect(ask(clientOf(healthService), 'check', { service: '' })).rejects.toThrow('RBAC: access denied');
+  expect(await ask(clientOf(healthService), 'check', { service: '' })).toMatchObject({ status: 'SERVING' });
+  await expect(ask(channelz(), 'GetServers', {})).rejects.toThrow('RBAC: access denied');
+  const stream = reflection();
+  const refused = new Promise((_, reject) => stream.on('error', reject));
+  stream.on('data', () => {});
+  stream.write({ listServices: '' });
+  await expect(refused).rejects.toThrow('RBAC: access denied');
 });
 
 it('reflection lists what is served', async () => {
-  const definition = loadSync(
-    protoPath.replace(/grpc-health-check.*/u, '@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto'),
-  );
-  const client = clientOf(definition['grpc.reflection.v1.ServerReflection'] as Parameters<typeof makeClientConstructor>[0]);
-  const stream = (client['ServerReflectionInfo'] as unknown as () => NodeJS.ReadWriteStream & { write(request: object): void }).call(
-    client,
-  );
+  const stream = reflection();
   const heard = new Promise<Reply>((resolve, reject) => {
     stream.on('data', (reply: unknown) => resolve(reply as Reply));
     stream.on('error', reject);
@@ -104,9 +118,7 @@ it('reflection lists what is served', async () => {
 });
 
 it('channelz counts the calls that came through', async () => {
-  const root = protoPath.replace(/grpc-health-check.*/u, '@grpc/grpc-js/proto');
-  const definition = loadSync('channelz.proto', { includeDirs: [root], longs: Number });
-  const client = clientOf(definition['grpc.channelz.v1.Channelz'] as Parameters<typeof makeClientConstructor>[0]);
+  const client = channelz();
   const called = async () => {
     const { server: all } = await ask(client, 'GetServers', {}) as { server: { data: { callsStarted: number } }[] }; // prettier-ignore
     return all.map(({ data }) => data.callsStarted);

@@ -92,10 +92,6 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     return this;
   }
 
-  get peer(): string | undefined {
-    return this.#inner?.getPeer();
-  }
-
   get inner(): GrpcCall | undefined {
     return this.#inner;
   }
@@ -155,17 +151,24 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   }
 
   #headers(metadata: Metadata, hop: string | undefined): Metadata {
-    const { edits, life } = this.#exchange;
+    const { edits, life, attempt } = this.#exchange;
     const edited = editedMetadata(metadata, edits.request);
     const waits = metadata.getOptions().waitForReady === true;
-    if (life.deadline === Infinity && hop === undefined && !waits) return edited;
+    if (life.deadline === Infinity && hop === undefined && attempt === 0 && !waits) return edited;
     const result = edited === metadata ? metadata.clone() : edited;
     // The call waits for its service, not for this one endpoint.
     if (waits) result.setOptions({ ...metadata.getOptions(), waitForReady: false });
     // Not as grpc-js's deadline: the mesh keeps time itself, for all attempts together.
     if (life.deadline < Infinity) result.set('grpc-timeout', timeoutText(life.deadline - this.#tools.mesh.now()));
     if (hop !== undefined) result.set(HOP_HEADER, hop);
+    this.#count(result);
     return result;
+  }
+
+  /** Both sides learn how many attempts went before this one (gRFC A6). */
+  #count(metadata: Metadata): void {
+    const { attempt } = this.#exchange;
+    if (attempt > 0) metadata.set('grpc-previous-rpc-attempts', String(attempt));
   }
 
   // ---- grpc-js's events ------------------------------------------------------------------------------------------
@@ -177,6 +180,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
       return;
     }
     this.#metadata = metadata;
+    this.#count(metadata);
     this.#unslot();
     this.#placement.responded(200, AWAITED);
     this.#hold();
@@ -197,6 +201,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     if (failure !== undefined) return this.#fail(failure);
     const waiting = this.#mode === 'waiting';
     if (waiting && isOwn(status)) return this.#own(status);
+    if (waiting) this.#count(status.metadata);
     this.grpcStatus = waiting ? status.code : -1;
     this.#placement.responded(200, status.code);
     const live = this.#mode === 'live';
@@ -277,9 +282,11 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   // ---- Handable: towards the program -----------------------------------------------------------------------------
 
   deliver(): void {
+    // First of all: what the policy sets may be nothing that metadata can be, and then nothing was delivered.
+    const metadata = this.#metadata && editedMetadata(this.#metadata, this.#exchange.edits.response);
     this.#caller.messages.commit();
     this.#mode = 'live';
-    if (this.#metadata !== undefined) this.#caller.onReceiveMetadata(editedMetadata(this.#metadata, this.#exchange.edits.response));
+    if (metadata !== undefined) this.#caller.onReceiveMetadata(metadata);
     const message = this.#message;
     this.#message = undefined;
     if (message !== undefined) this.#caller.onReceiveMessage(message);

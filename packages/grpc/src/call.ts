@@ -47,6 +47,8 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   #listener: InterceptingListener | undefined = undefined;
   #life: Life | undefined = undefined;
   #attempt: GrpcAttempt | undefined = undefined;
+  /** To a host outside the mesh. */
+  #passed: GrpcCall | undefined = undefined;
   #chosen: Handable | undefined = undefined;
   #over = false;
 
@@ -63,6 +65,8 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   // ---- what grpc-js's client drives ------------------------------------------------------------------------------
 
   start(metadata: Metadata, listener: InterceptingListener): void {
+    // The program gave up while an interceptor kept the call back.
+    if (this.#given !== undefined) return tellEnd(listener, this.#given);
     const { target, path } = this.#start;
     this.#listener = listener;
     const request = new GrpcRequest(target, path, metadata, this.messages);
@@ -116,7 +120,7 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   }
 
   getPeer(): string {
-    return this.#attempt?.peer ?? this.#start.target.authority;
+    return this.#inner?.getPeer() ?? this.#start.target.authority;
   }
 
   getCallNumber(): number {
@@ -124,7 +128,11 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   }
 
   getAuthContext(): ReturnType<GrpcCall['getAuthContext']> {
-    return this.#attempt?.inner?.getAuthContext() ?? null;
+    return this.#inner?.getAuthContext() ?? null;
+  }
+
+  get #inner(): GrpcCall | undefined {
+    return this.#passed ?? this.#attempt?.inner;
   }
 
   // ---- what the mesh drives --------------------------------------------------------------------------------------
@@ -159,8 +167,13 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     const { authority, metadata } = this.request;
     const inner = this.#wiring.outside().createCall(this.#start.path, this.#start.deadline, authority, null, 0);
     if (this.credentials !== undefined) inner.setCredentials(this.credentials);
-    const worker = { cancelled: ({ message }: MeshError) => inner.cancelWithStatus(grpcJs().status.CANCELLED, message) };
-    life.work(worker);
+    this.#passed = inner;
+    life.work({
+      cancelled: ({ flag, grpcStatus, message }) => {
+        if (flag !== null) life.flag(flag);
+        inner.cancelWithStatus(grpcStatus, message);
+      },
+    });
     this.#chosen = { deliver: () => {}, startRead: () => inner.startRead() };
     inner.start(metadata, {
       onReceiveMetadata: (headers) => this.onReceiveMetadata(headers),
@@ -179,7 +192,10 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
       } catch (error) {
         if (this.#over) return;
         if (error instanceof OwnFailure) return this.finish(error.told);
-        if (!MeshError.is(error)) return this.finish(internal((error as Error).message));
+        if (!MeshError.is(error)) {
+          this.#attempt?.discard();
+          return this.finish(internal((error as Error).message));
+        }
         if (!this.#waits(error)) return this.#refuse(error, exchange);
         // What was in the way is no part of how the call ends.
         exchange.life.flags = 0;
@@ -218,15 +234,26 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
 
   // ---- Caller: what came, towards the program --------------------------------------------------------------------
 
+  // What a listener throws is the program's, as with grpc-js: it is no outcome of the call, which goes on.
+
   onReceiveMetadata(metadata: Metadata): void {
-    if (!this.#over) this.#listener?.onReceiveMetadata(metadata);
+    if (this.#over) return;
+    try {
+      this.#listener?.onReceiveMetadata(metadata);
+    } catch (error) {
+      process.nextTick(raise, error);
+    }
   }
 
   onReceiveMessage(message: Buffer): void {
     this.reading = false;
     if (this.#over) return;
     this.#life?.countMessages(0, 1);
-    this.#listener?.onReceiveMessage(message);
+    try {
+      this.#listener?.onReceiveMessage(message);
+    } catch (error) {
+      process.nextTick(raise, error);
+    }
   }
 
   finish(ending: StatusObject): void {
@@ -239,8 +266,7 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     this.#life?.end(told, status.code, this.#wiring.mesh.now());
     const listener = this.#listener;
     this.#listener = undefined;
-    // As grpc-js does: a listener that throws must not throw into whoever ended the call.
-    process.nextTick(() => listener?.onReceiveStatus(status));
+    if (listener !== undefined) tellEnd(listener, status);
   }
 }
 
@@ -287,6 +313,15 @@ class Beside implements Caller, Transport<Handable> {
   finish(status: StatusObject): void {
     this.#call.finish(status);
   }
+}
+
+/** As grpc-js does: a listener that throws must not throw into whoever ended the call. */
+function tellEnd(listener: InterceptingListener, status: StatusObject): void {
+  process.nextTick(() => listener.onReceiveStatus(status));
+}
+
+function raise(error: unknown): never {
+  throw error;
 }
 
 /** A mirrored copy: its answer is read and dropped. */

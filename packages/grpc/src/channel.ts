@@ -1,14 +1,17 @@
-import type { Channel, ChannelInterface, ChannelOptions } from '@grpc/grpc-js';
-import { grpcPortOf, type Mesh, MeshError } from '@inmesh/core';
+import type { Channel, ChannelCredentials, ChannelInterface, ChannelOptions } from '@grpc/grpc-js';
+import { grpcPortOf, type Mesh, MeshError, type Timer } from '@inmesh/core';
 import { type ClientWiring, MeshCall } from './call.ts';
 import { grpcJs } from './grpc-js.ts';
 import type { Target } from './request.ts';
-import { clientSettings, type WireTable } from './wires.ts';
+import { clientSettings } from './wires.ts';
 
 type ChannelRef = ReturnType<ChannelInterface['getChannelzRef']>;
 
 /** Counts calls for grpc-js's traces. */
 let calls = 0;
+
+/** What the channels of one mesh are made with. */
+export type ChannelTools = Pick<ClientWiring, 'mesh' | 'wires' | 'replayBytes'>;
 
 /**
  * A channel to a name of the mesh: each call finds its own way by the policy in force. It has no connection of its own; those belong to
@@ -18,15 +21,16 @@ export class MeshChannel implements ChannelInterface {
   readonly #mesh: Mesh;
   readonly #wiring: ClientWiring;
   readonly #name: Omit<Target, 'port'> & { readonly port: number | undefined };
+  readonly #watchers = new Map<() => void, Timer | undefined>();
   #outside: Channel | undefined = undefined;
   #closed = false;
 
-  /** `address`: `mesh:///ratings`, with a port or without. */
-  constructor(address: string, options: ChannelOptions, mesh: Mesh, wires: WireTable, replayBytes: number) {
+  /** `address`: `mesh:///ratings`, with a port or without. `credentials`: the program's own, for a host outside the mesh. */
+  constructor(address: string, credentials: ChannelCredentials, options: ChannelOptions, { mesh, wires, replayBytes }: ChannelTools) {
     this.#mesh = mesh;
     this.#name = parseName(address);
     const settings = clientSettings(options);
-    const outside = (): Channel => (this.#outside ??= wires.outside(this.#target(), settings));
+    const outside = (): Channel => (this.#outside ??= wires.outside(this.#target(), credentials, options));
     this.#wiring = { mesh, wires, settings, replayBytes, outside };
   }
 
@@ -37,7 +41,7 @@ export class MeshChannel implements ChannelInterface {
     parentCall: Parameters<ChannelInterface['createCall']>[3],
     propagateFlags: number | null | undefined,
   ): MeshCall {
-    if (this.#closed) throw new Error('Channel has been closed');
+    this.#open();
     const { propagate } = grpcJs();
     const flags = propagateFlags ?? propagate.DEFAULTS;
     const parent = parentCall ?? undefined;
@@ -60,6 +64,16 @@ export class MeshChannel implements ChannelInterface {
   close(): void {
     this.#closed = true;
     this.#outside?.close();
+    for (const [changed, timer] of this.#watchers) {
+      timer?.cancel();
+      changed();
+    }
+    this.#watchers.clear();
+  }
+
+  /** grpc-js's own words for who comes too late. */
+  #open(): void {
+    if (this.#closed) throw new Error('Channel has been shut down');
   }
 
   getTarget(): string {
@@ -72,11 +86,17 @@ export class MeshChannel implements ChannelInterface {
     return this.#closed ? SHUTDOWN : READY;
   }
 
-  watchConnectivityState(_current: number, deadline: Date | number, callback: (error?: Error) => void): void {
-    // It never changes but by `close`.
+  /** It never changes but by `close`. */
+  watchConnectivityState(current: number, deadline: Date | number, callback: (error?: Error) => void): void {
+    this.#open();
+    const changed = (): void => callback();
+    if (current !== grpcJs().connectivityState.READY) return process.nextTick(changed);
+    const late = (): void => {
+      this.#watchers.delete(changed);
+      callback(new Error('Deadline passed without connectivity state change'));
+    };
     const ms = Number(deadline) - this.#mesh.clock.wall();
-    if (ms < Infinity)
-      this.#mesh.clock.after(Math.max(0, ms), () => callback(new Error('Deadline passed without connectivity state change')));
+    this.#watchers.set(changed, ms < Infinity ? this.#mesh.clock.after(Math.max(0, ms), late) : undefined);
   }
 
   getChannelzRef(): ChannelRef {
@@ -85,7 +105,8 @@ export class MeshChannel implements ChannelInterface {
   }
 }
 
-const NAME = /^(?:mesh:(?:\/\/\/?)?)?((\[[0-9a-f:.]+\]|[^:/?#]+)(?::(\d{1,5}))?)$/i;
+/** `dns:` is how grpc-js writes a target: it names a service as well, and where it is looked up is the mesh's choice. */
+const NAME = /^(?:mesh:(?:\/\/\/?)?|dns:(?:\/\/\/)?)?((\[[0-9a-f:.]+\]|[^:/?#]+)(?::(\d{1,5}))?)$/i;
 
 function parseName(address: string): { authority: string; host: string; port: number | undefined } {
   const [, authority, host, port] = NAME.exec(address) ?? [];

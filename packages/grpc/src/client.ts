@@ -7,7 +7,10 @@ import { WireTable } from './wires.ts';
 
 /** The client side of gRPC: `new Ratings('mesh:///ratings', mesh.grpc.credentials(), mesh.grpc.options())`. */
 export interface GrpcClients {
-  /** Whether and how a connection is secured is the policy's to say; this satisfies the constructor. */
+  /**
+   * Whether and how a connection of the mesh is secured is the policy's to say; this satisfies the constructor, and a host outside the mesh
+   * is spoken to in clear text. For one that is secured give grpc-js's own, as without a mesh.
+   */
   readonly credentials: () => ChannelCredentials;
   /** Options for the constructor of a client. `given`: grpc-js's own, for message sizes, keepalive, compression, interceptors. */
   readonly options: (given?: ClientOptions) => ClientOptions;
@@ -28,7 +31,7 @@ export function createGrpcClients(mesh: Mesh, { replayBytes = DEFAULT_REPLAY_BYT
     credentials: () => grpcJs().ChannelCredentials.createInsecure(),
     options: (given = {}) => ({
       ...given,
-      channelFactoryOverride: (address, _credentials, options) => new MeshChannel(address, options, mesh, wires, replayBytes),
+      channelFactoryOverride: (address, own, options) => new MeshChannel(address, own, options, { mesh, wires, replayBytes }),
     }),
   };
 }

@@ -1,4 +1,4 @@
-import type { Channel, ChannelOptions } from '@grpc/grpc-js';
+import type { Channel, ChannelCredentials, ChannelOptions } from '@grpc/grpc-js';
 import type { Mesh, Placement } from '@inmesh/core';
 import { type Credentials, type HopTokens, type KeptWire, keptWire, type MutualPlan, planConnection, tlsOf } from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
@@ -167,13 +167,9 @@ export class WireTable {
     });
   }
 
-  /** For a host outside the mesh: as without a mesh. */
-  outside({ host, port, authority }: Target, settings: ClientSettings): Channel {
-    const { Channel: Plain, ChannelCredentials } = grpcJs();
-    return new Plain(`dns:${host}:${port}`, ChannelCredentials.createInsecure(), {
-      ...settings.options,
-      'grpc.default_authority': authority,
-    });
+  /** For a host outside the mesh: as without a mesh, with all that the program gave its client. */
+  outside({ host, port, authority }: Target, credentials: ChannelCredentials, options: ChannelOptions): Channel {
+    return new (grpcJs().Channel)(`dns:${host}:${port}`, credentials, { ...options, 'grpc.default_authority': authority });
   }
 }
 

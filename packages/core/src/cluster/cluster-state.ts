@@ -256,18 +256,21 @@ export class ClusterState implements Learner {
 
   /** An endpoint with a free connection; undefined: wait for one. Throws if there is no endpoint at all. */
   #choose(exchange: Exchange, picker: Picker): EndpointState | undefined {
-    if (this.#active >= this.#maxConnections) return undefined;
+    // gRPC is HTTP/2 whatever the port is said to speak.
+    const shares = exchange.call.protocol === 'grpc';
+    if (!shares && this.#active >= this.#maxConnections) return undefined;
     const picked = picker.pick(exchange);
     if (picked === undefined) throw this.#unavailable();
-    if (picked.active < this.#maxPerEndpoint && (this.#building === undefined || (!picked.gone && !picked.ejected))) return picked;
-    return this.#another(exchange, picker, picked);
+    const most = shares ? Infinity : this.#maxPerEndpoint;
+    if (picked.active < most && (this.#building === undefined || (!picked.gone && !picked.ejected))) return picked;
+    return this.#another(exchange, picker, picked, most);
   }
 
   /** The picked one has no free connection, or is no longer in the rotation of which the next table is being built. */
-  #another(exchange: Exchange, picker: Picker, picked: EndpointState): EndpointState | undefined {
+  #another(exchange: Exchange, picker: Picker, picked: EndpointState, most: number): EndpointState | undefined {
     for (let round = 0; round < REPICKS; round += 1) {
       const other = picker.pick(exchange);
-      if (other !== undefined && this.#suits(other, picked)) return other;
+      if (other !== undefined && this.#suits(other, picked, most)) return other;
     }
     // Of the same priority and health: being busy is no reason to leave the locality. Where the policy shares calls out
     // among localities, only the picker knows who may have this one.
@@ -275,14 +278,14 @@ export class ClusterState implements Learner {
     for (let looked = 0; looked < list.length; looked += 1) {
       this.#cursor = (this.#cursor + 1) % list.length;
       const other = list[this.#cursor]!;
-      if (this.#suits(other, picked)) return other;
+      if (this.#suits(other, picked, most)) return other;
     }
-    return picked.active < this.#maxPerEndpoint ? picked : undefined;
+    return picked.active < most ? picked : undefined;
   }
 
-  #suits(other: EndpointState, picked: EndpointState): boolean {
+  #suits(other: EndpointState, picked: EndpointState, most: number): boolean {
     return (
-      other.active < this.#maxPerEndpoint &&
+      other.active < most &&
       !other.ejected &&
       !other.gone &&
       other.priority === picked.priority &&
