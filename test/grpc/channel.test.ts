@@ -208,6 +208,27 @@ describe('a client', () => {
   });
 });
 
+describe('a program that secures its client', () => {
+  it('is never spoken for in clear text: its own credentials hold where the policy says nothing of TLS, for the name it calls', async () => {
+    const ca = createDevCa();
+    const issued = (host: string) => {
+      const { certificate, privateKey } = ca.issue({ serviceAccount: 'ratings', hosts: [host] });
+      return ServerCredentials.createSsl(null, [{ cert_chain: Buffer.from(certificate), private_key: Buffer.from(privateKey) }]);
+    };
+    const named = await server('named', { secured: issued(HOST) });
+    const other = await server('other', { secured: issued('other.example.com') });
+    const plain = await server('plain');
+    const own = credentials.createSsl(Buffer.from(ca.roots));
+    const mesh = await under(entry(named.port));
+    expect(await clientOf(mesh, {}, undefined, own).say('x')).toMatchObject({ code: 0, text: 'named: x' });
+    // The same service, called without: in clear text, which this server does not take.
+    expect(await clientOf(mesh).say('x', {}, { deadline: Date.now() + 2000 })).not.toMatchObject({ code: 0 });
+    for (const { port } of [other, plain])
+      expect(await clientOf(await under(entry(port)), {}, undefined, own).say('x', {}, { deadline: Date.now() + 2000 })).not.toMatchObject({ code: 0 }); // prettier-ignore
+    expect([other.seen, plain.seen]).toEqual([[], []]);
+  });
+});
+
 describe('a call to a host outside the mesh', () => {
   it('ends at the deadline of the program, or when it gives up, and says whom it spoke to', async () => {
     const outside = await server('outside');

@@ -185,8 +185,9 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     if (this.reading) inner.startRead();
   }
 
-  async #run(routed: Routed, exchange: Exchange): Promise<void> {
-    for (let wait = WAIT_MS.first; ; wait = Math.min(wait * 2, WAIT_MS.most)) {
+  async #run(routed: Routed, first: Exchange): Promise<void> {
+    let exchange = first;
+    for (let wait: number = WAIT_MS.first; ;) {
       try {
         return this.#hand(await routed.handler(exchange, this));
       } catch (error) {
@@ -199,12 +200,20 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
         if (!this.#waits(error)) return this.#refuse(error, exchange);
         // What was in the way is no part of how the call ends.
         exchange.life.flags = 0;
+        const { endpoint } = exchange.life;
+        if (error.code === 'CONNECT_FAILED' && endpoint !== undefined && !exchange.tried.includes(endpoint)) {
+          // Another may be there already; when all have been tried it is time to rest.
+          exchange = { ...first, tried: [...exchange.tried, endpoint] };
+          continue;
+        }
       }
+      exchange = first;
       try {
         await pause(exchange.life, this.#wiring.mesh.clock, wait);
       } catch (error) {
         return this.#refuse(error as MeshError, exchange);
       }
+      wait = Math.min(wait * 2, WAIT_MS.most);
     }
   }
 

@@ -29,7 +29,7 @@ export class MeshChannel implements ChannelInterface {
   constructor(address: string, credentials: ChannelCredentials, options: ChannelOptions, { mesh, wires, replayBytes }: ChannelTools) {
     this.#mesh = mesh;
     this.#name = parseName(address);
-    const settings = clientSettings(options);
+    const settings = clientSettings(options, credentials);
     const outside = (): Channel => (this.#outside ??= wires.outside(this.#target(), credentials, options));
     this.#wiring = { mesh, wires, settings, replayBytes, outside };
   }

@@ -9,7 +9,7 @@ import { WireTable } from './wires.ts';
 export interface GrpcClients {
   /**
    * Whether and how a connection of the mesh is secured is the policy's to say; this satisfies the constructor, and a host outside the mesh
-   * is spoken to in clear text. For one that is secured give grpc-js's own, as without a mesh.
+   * is spoken to in clear text. grpc-js's own (`credentials.createSsl()`) hold there, and wherever the policy says nothing of TLS.
    */
   readonly credentials: () => ChannelCredentials;
   /** Options for the constructor of a client. `given`: grpc-js's own, for message sizes, keepalive, compression, interceptors. */

@@ -110,15 +110,18 @@ const OURS: ChannelOptions = {
 /** Options of grpc-js that a program gives its client and that hold for each connection: sizes, keepalive, compression. */
 export interface ClientSettings {
   readonly options: ChannelOptions;
+  /** What the program secures its client with; undefined where it leaves that to the policy. */
+  readonly secured: ChannelCredentials | undefined;
   /** The key of connections of these settings that are secured as a plan's key says. Made once for each. */
   readonly keyOf: (plan: string) => string;
 }
 
-export function clientSettings(given: ChannelOptions): ClientSettings {
+export function clientSettings(given: ChannelOptions, credentials: ChannelCredentials): ClientSettings {
+  const secured = credentials._isSecure() ? credentials : undefined;
   const options = Object.fromEntries(
     Object.entries(given).filter(([name]) => name.startsWith('grpc') && !(name in OURS) && !NOT_THEIRS.has(name)),
   );
-  const text = JSON.stringify(options);
+  const text = `${secured === undefined ? '' : numberOf(secured)} ${JSON.stringify(options)}`;
   const keys = new Map<string, string>();
   const keyOf = (plan: string): string => {
     let key = keys.get(plan);
@@ -129,7 +132,17 @@ export function clientSettings(given: ChannelOptions): ClientSettings {
     }
     return key;
   };
-  return { options, keyOf };
+  return { options, secured, keyOf };
+}
+
+/** Credentials are one or another: they have no other name. */
+const numbers = new WeakMap<ChannelCredentials, number>();
+let latest = 0;
+
+function numberOf(credentials: ChannelCredentials): number {
+  let number = numbers.get(credentials);
+  if (number === undefined) numbers.set(credentials, (number = latest += 1));
+  return number;
 }
 
 const KEYS = 64;
@@ -157,12 +170,15 @@ export class WireTable {
 
   get(placement: Placement, authority: string, client: ClientSettings): ChannelWire {
     const plan = planConnection(this.#credentials, placement, 'http', authority);
-    return keptWire(placement, client.keyOf(plan.key), plan, this.#mesh, (settings) => {
+    // What the policy leaves in clear text a program may still want secured: it is, by its own credentials.
+    const own = plan.identity === undefined && plan.tls === undefined ? client.secured : undefined;
+    const key = client.keyOf(own === undefined ? plan.key : `own ${authority}`);
+    return keptWire(placement, key, plan, this.#mesh, (settings) => {
       const { policy } = placement;
       const tls = tlsOf(placement, plan, this.#mesh, this.#credentials);
       const target = targetOf(placement);
-      const options = { ...RECONNECT, ...idleOf(policy), ...client.options, ...OURS };
-      const open = (): Channel => new (grpcJs().Channel)(target, endpointCredentials(tls, policy.connection), options);
+      const options = { ...RECONNECT, ...idleOf(policy), ...client.options, ...OURS, ...(own === undefined ? {} : nameOf(authority)) };
+      const open = (): Channel => new (grpcJs().Channel)(target, own ?? endpointCredentials(tls, policy.connection), options);
       return new ChannelWire(policy, settings, plan.identity, this.#mesh, open);
     });
   }
@@ -178,6 +194,11 @@ function targetOf({ endpoint: { host, port } }: Placement): string {
   if (host.includes(':')) return `ipv6:[${host}]:${port}`;
   if (/^\d{1,3}(?:\.\d{1,3}){3}$/.test(host)) return `ipv4:${host}:${port}`;
   return `dns:${host}:${port}`;
+}
+
+/** The server is who the program calls, not the address that the mesh chose. */
+function nameOf(authority: string): ChannelOptions {
+  return { 'grpc.ssl_target_name_override': authority.replace(/:\d+$/, ''), 'grpc.default_authority': authority };
 }
 
 /** A DestinationRule's idleTimeout. */
