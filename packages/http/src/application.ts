@@ -1,6 +1,6 @@
 import type { HeaderRecord } from './headers.ts';
 import type { HttpRequest } from './request.ts';
-import type { Dispatcher } from './undici.ts';
+import type { Dispatcher } from 'undici';
 
 /** Headers as undici's controllers show them: handlers of older versions read these. */
 export type RawHeaders = Dispatcher.DispatchController['rawHeaders'];

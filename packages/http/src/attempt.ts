@@ -19,7 +19,7 @@ import { isCallers, meshError } from './failure.ts';
 import { edited, editResponse, type FlatHeaders, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
 import { isHttp2, type PoolTable, type PoolWire } from './pool.ts';
 import { Sending } from './sending.ts';
-import type { Dispatcher } from './undici.ts';
+import type { Dispatcher } from 'undici';
 import { Upload } from './upload.ts';
 
 type Controller = Dispatcher.DispatchController;

@@ -4,15 +4,9 @@ export const CURRENT_SLOT = Symbol.for('undici.globalDispatcher.2');
 
 const slots = globalThis as unknown as Record<symbol, unknown>;
 
-// Node loads its fetch on first touch of one of its globals; that creates the built-in dispatcher.
-void globalThis.Headers;
-
-const before = { legacy: slots[LEGACY_SLOT], current: slots[CURRENT_SLOT] };
-
-/** Puts back what stood in the slots before undici was imported. What was empty stays as undici left it: nobody reads it. */
-export function restoreBuiltIn(): void {
-  if (before.legacy !== undefined && slots[LEGACY_SLOT] !== before.legacy) slots[LEGACY_SLOT] = before.legacy;
-  if (before.current !== undefined && slots[CURRENT_SLOT] !== before.current) slots[CURRENT_SLOT] = before.current;
+/** Node loads its fetch on first touch of one of its globals; that creates the built-in dispatcher, and its slot. */
+export function touchBuiltIn(): void {
+  void globalThis.Headers;
 }
 
 export function readSlot(slot: symbol): unknown {

@@ -2,7 +2,7 @@ import { MeshError } from '@inmesh/core';
 import { Readable } from 'node:stream';
 import type { MeshDispatcher } from './dispatcher.ts';
 import type { HeaderRecord } from './headers.ts';
-import type { Dispatcher } from './undici.ts';
+import type { Dispatcher } from 'undici';
 
 export interface RequestOptions {
   /** Default GET. */

@@ -2,7 +2,8 @@ import type { Endpoint } from '@inmesh/core';
 import { checkServer, contextOf, type MutualPlan } from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connect, type PeerCertificate } from 'node:tls';
-import { type buildConnector, errors } from './undici.ts';
+import type { buildConnector } from 'undici';
+import { undici } from './undici.ts';
 
 /**
  * Opens a mutual TLS connection as Istio's proxies do. Not undici's own connector, which offers no protocol names but its
@@ -23,7 +24,7 @@ export function connectMutual(endpoint: Endpoint, { connection, http }: ClusterP
     if (tcpKeepalive !== null) socket.setKeepAlive(true, tcpKeepalive.timeMs ?? 7_200_000);
     socket.setNoDelay(true);
     const timer = setTimeout(() => {
-      socket.destroy(new errors.ConnectTimeoutError(`no TLS connection to ${endpoint.address} within ${connectTimeoutMs} ms`));
+      socket.destroy(new undici.errors.ConnectTimeoutError(`no TLS connection to ${endpoint.address} within ${connectTimeoutMs} ms`));
     }, connectTimeoutMs);
     const failed = (error: Error): void => {
       clearTimeout(timer);

@@ -2,7 +2,8 @@ import type { Endpoint } from '@inmesh/core';
 import { type MutualPlan, tlsOptions, type TlsPlan } from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connectMutual } from './connect-mutual.ts';
-import { buildConnector } from './undici.ts';
+import type { buildConnector } from 'undici';
+import { undici } from './undici.ts';
 
 /**
  * TLS handshakes at a time in this process. Handshakes are the one part of a call that costs milliseconds of CPU; a cold
@@ -26,11 +27,11 @@ export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPla
     preferH2: policy.http === 'http2',
     useH2c: policy.http === 'http2' && tls === undefined,
   };
-  if (tls === undefined) return buildConnector(plain);
+  if (tls === undefined) return undici.buildConnector(plain);
   if ('identity' in tls) return inTurn(connectMutual(endpoint, policy, tls));
   // Built per connection: material is read anew, and sessions of an earlier identity are never resumed.
   return inTurn((options, callback) =>
-    buildConnector({ ...plain, ...tlsOptions(tls), maxCachedSessions: 0 })(
+    undici.buildConnector({ ...plain, ...tlsOptions(tls), maxCachedSessions: 0 })(
       { ...options, servername: tls.servername || undefined },
       callback,
     ),

@@ -4,7 +4,7 @@ import { reasonOf, Streamer, target } from './client.ts';
 import type { MeshDispatcher } from './dispatcher.ts';
 import type { HeaderRecord } from './headers.ts';
 import type { GrpcOptions } from './request.ts';
-import type { Dispatcher } from './undici.ts';
+import type { Dispatcher } from 'undici';
 
 /** What may be said of a transport of connect. All but `baseUrl` may be left out. */
 export type ConnectrpcOptions = Pick<CommonTransportOptions, 'baseUrl'> & Partial<Omit<CommonTransportOptions, 'httpClient'>>;

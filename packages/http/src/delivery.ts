@@ -20,7 +20,7 @@ import { asGrpc } from './grpc.ts';
 import type { HeaderRecord } from './headers.ts';
 import type { PoolTable } from './pool.ts';
 import { HttpRequest } from './request.ts';
-import type { Dispatcher } from './undici.ts';
+import type { Dispatcher } from 'undici';
 
 /** What deliveries of one dispatcher share. */
 export interface Wiring {

@@ -8,7 +8,8 @@ import { originOf } from './origin.ts';
 import { Passage, watched } from './passthrough.ts';
 import { PoolTable, priorKnowledge } from './pool.ts';
 import { HttpRequest, type WireOptions } from './request.ts';
-import { Agent, Dispatcher, errors } from './undici.ts';
+import type { Agent, Dispatcher } from 'undici';
+import { undici } from './undici.ts';
 
 export interface DispatcherOptions {
   /** Bytes of a one-shot request body that are kept so that it can be sent again. Default 64 KiB; beyond it there is no retry. */
@@ -23,7 +24,7 @@ export interface DispatcherOptions {
  * An undici Dispatcher that is the mesh: give it to undici.request, undici.fetch or setGlobalDispatcher, compose
  * interceptors on it. Hosts the mesh does not know go to `fallback` untouched, unless the policy says REGISTRY_ONLY.
  */
-export class MeshDispatcher extends Dispatcher {
+export class MeshDispatcher extends undici.Dispatcher {
   readonly wiring: Wiring;
   readonly replayBytes: number;
   #fallback: Dispatcher | undefined;
@@ -54,7 +55,7 @@ export class MeshDispatcher extends Dispatcher {
     } catch (error) {
       // As undici tells those who ask for what cannot be sent.
       if (typeof handler.onResponseError !== 'function') throw error;
-      handler.onResponseError(undefined as never, new errors.InvalidArgumentError((error as Error).message));
+      handler.onResponseError(undefined as never, new undici.errors.InvalidArgumentError((error as Error).message));
       return false;
     }
     const routed = mesh.find(request);
@@ -80,12 +81,12 @@ export class MeshDispatcher extends Dispatcher {
   }
 
   get fallback(): Dispatcher {
-    return (this.#fallback ??= new Agent());
+    return (this.#fallback ??= new undici.Agent());
   }
 
   /** gRPC is HTTP/2 without asking. */
   get #http2Fallback(): Dispatcher {
-    return this.#ownFallback ? (this.#http2 ??= new Agent(priorKnowledge(true))) : this.fallback;
+    return this.#ownFallback ? (this.#http2 ??= new undici.Agent(priorKnowledge(true))) : this.fallback;
   }
 
   /** What was made here, and ends with us. */

@@ -1,6 +1,6 @@
 import type { MeshDispatcher } from './dispatcher.ts';
 import { LegacyFace } from './install.ts';
-import type { Dispatcher } from './undici.ts';
+import type { Dispatcher } from 'undici';
 
 export type Fetch = typeof globalThis.fetch;
 

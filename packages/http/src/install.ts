@@ -1,8 +1,9 @@
-import { CURRENT_SLOT, LEGACY_SLOT, readSlot, writeSlot } from './built-in.ts';
+import { CURRENT_SLOT, LEGACY_SLOT, readSlot, touchBuiltIn, writeSlot } from './built-in.ts';
 import type { MeshDispatcher } from './dispatcher.ts';
 import { isLegacy, LegacyAdapter } from './legacy-handler.ts';
 import { watched } from './passthrough.ts';
-import { Dispatcher, Dispatcher1Wrapper } from './undici.ts';
+import type { Dispatcher } from 'undici';
+import { undici } from './undici.ts';
 
 /** What stood in a slot before us. Once we are uninstalled everything goes there: whoever came after us may still call us. */
 interface Before {
@@ -18,7 +19,7 @@ interface AnyDispatcher {
  * The mesh for fetches that speak undici's first handler protocol (Node 22 and 24). Hosts outside the mesh go to the
  * dispatcher that was there before, with the handler it knows.
  */
-export class LegacyFace extends Dispatcher1Wrapper {
+export class LegacyFace extends undici.Dispatcher1Wrapper {
   readonly #mesh: MeshDispatcher;
   readonly #before: Before;
 
@@ -32,13 +33,13 @@ export class LegacyFace extends Dispatcher1Wrapper {
     const { dispatcher, uninstalled } = this.#before;
     if (uninstalled && dispatcher !== undefined) return dispatcher.dispatch(options, handler);
     return this.#mesh.dispatchOr(options, isLegacy(handler) ? new LegacyAdapter(handler) : handler, (passage) =>
-      (dispatcher ?? new Dispatcher1Wrapper(this.#mesh.fallback)).dispatch(options, watched(handler, passage)),
+      (dispatcher ?? new undici.Dispatcher1Wrapper(this.#mesh.fallback)).dispatch(options, watched(handler, passage)),
     );
   }
 }
 
 /** The mesh for undici 8 and the fetch of Node 26; hosts outside the mesh go to the dispatcher that was there before. */
-class CurrentFace extends Dispatcher {
+class CurrentFace extends undici.Dispatcher {
   readonly #mesh: MeshDispatcher;
   readonly #before: Before;
 
@@ -65,6 +66,7 @@ export interface Installed {
 
 /** Makes the built-in fetch, and every undici that asks for the global dispatcher, follow the mesh. */
 export function install(dispatcher: MeshDispatcher): Installed {
+  touchBuiltIn();
   const before = { legacy: beforeUs(LEGACY_SLOT), current: beforeUs(CURRENT_SLOT) };
   const current = new CurrentFace(dispatcher, before.current);
   const legacy = new LegacyFace(dispatcher, before.legacy);

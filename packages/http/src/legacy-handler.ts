@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { type HeaderRecord, rawOf } from './headers.ts';
-import type { Dispatcher } from './undici.ts';
+import type { Dispatcher } from 'undici';
 
 type Controller = Dispatcher.DispatchController;
 

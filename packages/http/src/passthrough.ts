@@ -2,7 +2,7 @@ import type { Call, Life, Mesh } from '@inmesh/core';
 import type { Duplex } from 'node:stream';
 import type { HeaderRecord } from './headers.ts';
 import { isLegacy, type LegacyHandler } from './legacy-handler.ts';
-import type { Dispatcher } from './undici.ts';
+import type { Dispatcher } from 'undici';
 
 type Handler = Dispatcher.DispatchHandler;
 type Controller = Dispatcher.DispatchController;

@@ -12,7 +12,8 @@ import {
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connector } from './connect.ts';
 import type { HttpRequest } from './request.ts';
-import { Pool } from './undici.ts';
+import type { Pool } from 'undici';
+import { undici } from './undici.ts';
 
 /** A pool with the settings it was made for, so that a changed policy gets a new one. */
 export class PoolWire implements KeptWire {
@@ -94,7 +95,7 @@ export class PoolTable {
     const { connection } = policy;
     const host = endpoint.port === 0 ? 'localhost' : endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
     const http2 = policy.http === 'http2';
-    return new Pool(`${tls === undefined ? 'http' : 'https'}://${host}${endpoint.port === 0 ? '' : `:${endpoint.port}`}`, {
+    return new undici.Pool(`${tls === undefined ? 'http' : 'https'}://${host}${endpoint.port === 0 ? '' : `:${endpoint.port}`}`, {
       connections: this.#mesh.settings.connectionsPerEndpoint,
       connect: connector(endpoint, policy, tls),
       allowH2: http2,

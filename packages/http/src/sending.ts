@@ -1,6 +1,6 @@
 import type { FlatHeaders } from './headers.ts';
 import type { WireOptions } from './request.ts';
-import type { Dispatcher } from './undici.ts';
+import type { Dispatcher } from 'undici';
 
 /** What undici is asked to send. A class and no literal, for the reason `FirstExchange` of core gives. */
 export class Sending implements Dispatcher.DispatchOptions {
