@@ -2,6 +2,7 @@ import type { CallCredentials, Channel, InterceptingListener, Metadata, StatusOb
 import { type Exchange, FirstExchange, type Life, type LocalAnswer, MeshError, pause, type Placement, type Reply, type Routed, type Transport } from '@inmesh/core'; // prettier-ignore
 import { type Handable, LocalReply } from './answer.ts';
 import { type Attempting, type Caller, GrpcAttempt, type GrpcCall, OwnFailure } from './attempt.ts';
+import { Beside, Shadow } from './copies.ts';
 import { grpcJs } from './grpc-js.ts';
 import { type MessageContext, Messages } from './messages.ts';
 import { GrpcRequest, type Target } from './request.ts';
@@ -279,51 +280,6 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   }
 }
 
-/** An attempt beside another of the same call (hedging): its own copy of the request, the same listener. */
-class Beside implements Caller, Transport<Handable> {
-  readonly messages: Messages;
-  readonly #call: MeshCall;
-  readonly #wiring: ClientWiring;
-
-  constructor(call: MeshCall, messages: Messages, wiring: ClientWiring) {
-    this.#call = call;
-    this.messages = messages;
-    this.#wiring = wiring;
-  }
-
-  get request(): GrpcRequest {
-    return this.#call.request;
-  }
-
-  get credentials(): CallCredentials | undefined {
-    return this.#call.credentials;
-  }
-
-  get reading(): boolean {
-    return this.#call.reading;
-  }
-
-  attempt(exchange: Exchange, placement: Placement): Promise<Reply<Handable>> {
-    return new GrpcAttempt(this, exchange, placement, this.#wiring).start();
-  }
-
-  answer(exchange: Exchange, local: LocalAnswer): Reply<Handable> {
-    return this.#call.answer(exchange, local);
-  }
-
-  onReceiveMetadata(metadata: Metadata): void {
-    this.#call.onReceiveMetadata(metadata);
-  }
-
-  onReceiveMessage(message: Buffer): void {
-    this.#call.onReceiveMessage(message);
-  }
-
-  finish(status: StatusObject): void {
-    this.#call.finish(status);
-  }
-}
-
 /** As grpc-js does: a listener that throws must not throw into whoever ended the call. */
 function tellEnd(listener: InterceptingListener, status: StatusObject): void {
   process.nextTick(() => listener.onReceiveStatus(status));
@@ -331,43 +287,4 @@ function tellEnd(listener: InterceptingListener, status: StatusObject): void {
 
 function raise(error: unknown): never {
   throw error;
-}
-
-/** A mirrored copy: its answer is read and dropped. */
-class Shadow implements Caller, Transport<Handable> {
-  readonly request: GrpcRequest;
-  readonly messages: Messages;
-  readonly credentials = undefined;
-  readonly reading = true;
-  readonly #life: Life;
-  #attempt: GrpcAttempt | undefined = undefined;
-  readonly #wiring: ClientWiring;
-
-  constructor(wiring: ClientWiring, messages: Messages, request: GrpcRequest, life: Life) {
-    this.request = request;
-    this.messages = messages;
-    this.#wiring = wiring;
-    this.#life = life;
-  }
-
-  async attempt(exchange: Exchange, placement: Placement): Promise<Reply<Handable>> {
-    this.#attempt = new GrpcAttempt(this, exchange, placement, this.#wiring);
-    const reply = await this.#attempt.start();
-    reply.value.deliver();
-    return reply;
-  }
-
-  answer(exchange: Exchange, local: LocalAnswer): Reply<Handable> {
-    return new LocalReply(this, exchange, local);
-  }
-
-  onReceiveMetadata(): void {}
-
-  onReceiveMessage(): void {
-    this.#attempt?.startRead();
-  }
-
-  finish({ code }: StatusObject): void {
-    this.#life.end(200, code, this.#wiring.mesh.now());
-  }
 }
