@@ -61,8 +61,9 @@ const PAIRS: readonly Pair[] = [
     name: 'gRPC, unary, through the mesh to one endpoint (bare: grpc-js to it)',
     scenario: 'mesh-unary-one-grpc',
     against: 'bare-unary-one-grpc',
-    bar: 1.15,
-    aim: 1.05,
+    // Against a client that has nobody to choose from.
+    bar: 1.25,
+    aim: 1.15,
   },
   {
     name: 'gRPC, unary, through the mesh (other: @grpc/grpc-js-xds)',
