@@ -9,7 +9,7 @@ import { Life } from '../life.ts';
 import { type MeshEvent, silentRoute } from '../observer.ts';
 import type { Placement } from '../placement.ts';
 import { fakeClock, scriptedTransport, testClusterPolicy, testEndpoint, testExchange, testRuntime } from '../testing/index.ts';
-import { hedge } from './hedge.ts';
+import { hedge, type Hedges } from './hedge.ts';
 
 const RETRIES: RetryPolicy = {
   attempts: 2,
@@ -27,7 +27,7 @@ const refused = new MeshError('CONNECT_FAILED', 'connection refused', { phase: '
 
 interface Scene extends Partial<Hedging> {
   readonly path?: string;
-  readonly retries?: RetryPolicy | null;
+  readonly retries?: Hedges['retries'];
   /** How many further attempts the cluster allows at once. */
   readonly room?: number;
   /** Is the request wholly in hand? undefined: this transport cannot hedge at all. */
