@@ -18,7 +18,7 @@ for (const manifest of globSync('packages/*/package.json')) {
  * (`skipLibCheck: false`): what is of the peer is `any` to him, and exact to whoever has it.
  */
 function withoutComplaint(text, peer) {
-  const imports = new RegExp(`^(?:// @ts-ignore .*\\n)?(import (?:type )?\\{[^}]*\\} from ['"]${peer}['"];)`, 'gm');
+  const imports = new RegExp(`^(?:// @ts-ignore .*\\n)?(import (?:type )?\\{[^}]*\\} from ['"]${peer}(?:/[^'"]*)?['"];)`, 'gm');
   // On one line, for the comment speaks of the next one only.
   return text.replace(imports, (_, found) => `// @ts-ignore ${peer} is an optional peer\n${found.replaceAll(/\s+/g, ' ')}`);
 }
