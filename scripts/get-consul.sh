@@ -1,11 +1,33 @@
 #!/usr/bin/env bash
+# Fetches Consul for the tests from the Debian archive this machine is set up for, checked by Debian's keyring, installs nothing
+# system-wide, and prints where it is. Exit 3: there is none to be had here.
+#   scripts/get-consul.sh [FOLDER]
 set -euo pipefail
-dest=${1:-.cache/consul}; suite=${CONSUL_SUITE:-bullseye}          # bookworm has no consul; bullseye has 1.8.7
-[ -x "$dest/usr/bin/consul" ] && { echo "$dest/usr/bin/consul"; exit 0; }
-uri=$(cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk '/^URIs:/{for(i=2;i<=NF;i++) print $i}' | grep -v -- -security | grep '/debian/*$' | head -1 || true)
-[ -n "$uri" ] || uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | awk '$1=="deb"{for(i=2;i<=NF;i++) if($i ~ /:\/\//){print $i; exit}}' || true)
-[ -n "$uri" ] || { echo "no Debian archive configured: skipping real-Consul tests" >&2; exit 3; }
-w=$(mktemp -d); trap 'rm -rf "$w"' EXIT; mkdir -p "$w/lists/partial" "$w/cache/archives/partial" "$w/parts" "$dest"
-printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$uri" "$suite" > "$w/s.list"
-o=(-o Dir::Etc::sourcelist="$w/s.list" -o Dir::Etc::sourceparts="$w/parts" -o Dir::State::lists="$w/lists" -o Dir::Cache="$w/cache" -o APT::Sandbox::User=root -qq)
-apt-get "${o[@]}" update >&2; (cd "$w" && apt-get "${o[@]}" download consul >&2); dpkg -x "$w"/consul_*.deb "$dest"; echo "$dest/usr/bin/consul"
+dest=${1:-.cache/consul}
+suite=${CONSUL_SUITE:-bullseye} # 1.8.7; bookworm has none
+binary="$dest/usr/bin/consul"
+if [ -x "$binary" ]; then
+  echo "$binary"
+  exit 0
+fi
+none() {
+  echo "$1" >&2
+  exit 3
+}
+command -v apt-get > /dev/null && command -v dpkg > /dev/null || none 'no Debian: apt-get and dpkg are missing'
+shopt -s nullglob
+archive=$(cat /etc/apt/sources.list.d/*.sources 2> /dev/null | awk '/^URIs:/ { for (i = 2; i <= NF; i++) print $i }' | grep -v -- -security | grep '/debian/*$' | head -1 || true)
+[ -n "$archive" ] || archive=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2> /dev/null | awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\/\/.*\/debian\/*$/) { print $i; exit } }' || true)
+[ -n "$archive" ] || none 'no Debian archive is configured'
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/parts" "$dest"
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive $suite main" > "$work/sources.list"
+apt() {
+  apt-get -qq -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts="$work/parts" -o Dir::State::lists="$work/lists" \
+    -o Dir::Cache="$work/cache" -o APT::Sandbox::User=root "$@" >&2
+}
+apt update || none 'the Debian archive cannot be reached'
+(cd "$work" && apt download consul) || none "the suite $suite has no consul"
+dpkg -x "$work"/consul_*.deb "$dest"
+echo "$binary"
