@@ -110,7 +110,7 @@ export class ConsulClient {
     // Who waits has a seat, or is the registration: what is held is bounded by them.
     const [held, prompt] = [pool(Infinity), pool(PROMPT_CONNECTIONS)];
     this.#agents = [held, prompt];
-    const base = `${url.origin}${url.pathname === '/' ? '' : url.pathname.replace(/\/+$/, '')}/v1`;
+    const base = `${url.href.replace(/\/+$/, '')}/v1`;
     const options = { baseUrl: base, agent: prompt, ...(socketPath === '' ? {} : { socketPath }) };
     this.#library = new Consul(options) as unknown as Library;
     const request = secure ? requestHttps : requestHttp;
