@@ -133,7 +133,10 @@ describe.skipIf(noConsul)(`a process registers itself in ${REAL_CONSUL}`, () => 
     expect(await check('asked')).toMatchObject({ Type: 'http', Definition: {} });
     expect(await check('dialled')).toMatchObject({ Type: 'tcp' });
     // Asked for real: the first look is within the interval.
-    await until(async () => JSON.stringify(await check('asked')).includes('HTTP GET http://127.0.0.1'), 100, 10_000);
+    const output = async (): Promise<string> =>
+      ((await agent.call('GET', '/agent/checks')) as Record<string, { Output: string }>)['service:asked']!.Output;
+    await until(async () => (await output()).startsWith('HTTP GET http://127.0.0.1'), 100, 10_000);
+    expect(await output()).toContain('/ready: 200 OK Output: asked');
     expect((await check('asked'))!.Status).toBe('passing');
   });
 

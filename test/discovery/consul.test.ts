@@ -23,9 +23,11 @@ const member = async (agent: TestConsul, yaml = EMPTY, options = {}): Promise<Te
   keep(await meshOf(yaml, { registries: [consul({ address: agent.url, ...options })] }));
 
 /** An instance on loopback. */
-const instance = (service: string, { port }: Upstream, more: object = {}): { ID: string } => ({
+const instance = (service: string, { port }: Upstream, more: object = {}): object => ({
   ID: `${service}-${port}`,
-  ...{ Name: service, Address: '127.0.0.1', Port: port },
+  Name: service,
+  Address: '127.0.0.1',
+  Port: port,
   ...more,
 });
 

@@ -245,7 +245,8 @@ function describe(cause: unknown): ConsulError {
   };
   const status = response?.statusCode;
   // A connection that breaks in the middle of an answer has a status, too.
-  if (status === undefined || code !== undefined) return new ConsulError(`cannot be reached: ${message || (code ?? 'unknown error')}`, undefined, { cause });
+  if (status === undefined || code !== undefined)
+    return new ConsulError(`cannot be reached: ${message || (code ?? 'unknown error')}`, undefined, { cause });
   // With a good status it is the body that is wrong.
   if (status < 300) return new ConsulError(`answered with what is no JSON: ${message.slice(0, 100)}`, undefined, { cause });
   const { body } = response!;

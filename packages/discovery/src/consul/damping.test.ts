@@ -15,8 +15,8 @@ beforeEach(() => {
 
 const list = (...keys: string[]): Listed[] =>
   keys.map((text) => {
-    const [key, health = 'healthy'] = text.split(' ') as [string, Listed['health']];
-    return { key, health };
+    const [key, health] = text.split(' ') as [string, Listed['health'] | undefined];
+    return { key, health: health ?? 'healthy' };
   });
 
 it('keeps as draining for 30 s who vanishes without a word', () => {

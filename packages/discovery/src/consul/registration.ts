@@ -33,6 +33,8 @@ const FORGET_AFTER = '10m';
 /** Full-jitter exponential backoff. */
 const BASE_MS = 250;
 const LONGEST_MS = 15_000;
+/** After it was taken back, for those who follow to hear of it (they may be waiting for a token of their bucket): until then they still send calls. */
+const SETTLE_MS = 500;
 /** How long leaving may take. */
 const LEAVE_MS = 2000;
 const TROUBLE = 'registration';
@@ -91,6 +93,7 @@ export class Registrar {
     for (let failures = 0; !this.#gone; failures += 1) {
       try {
         await this.#client.deregister(this.#id);
+        await this.#sleep(SETTLE_MS);
         return;
       } catch (error) {
         if (error instanceof ConsulError && /\b404\b|unknown service/i.test(error.message)) return;
