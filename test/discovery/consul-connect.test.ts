@@ -3,9 +3,8 @@ import { systemClock } from '@inmesh/core';
 import { connectCertificates, consul } from '@inmesh/discovery/consul';
 import type { InboundMesh } from 'inmesh';
 import type { IncomingMessage, RequestListener } from 'node:http';
-import { createServer } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { consulAgent, noConsul, REAL_CONSUL, type TestConsul } from '../support/consul.ts';
+import { consulAgent, freePort, noConsul, REAL_CONSUL, type TestConsul } from '../support/consul.ts';
 import { fakeConsul } from '../support/fake-consul.ts';
 import { meshOf, type TestMesh } from '../support/mesh.ts';
 import { until } from '../support/traffic.ts';
@@ -64,10 +63,7 @@ ${more}`;
     );
 
   it('prove services to each other by mutual TLS', async () => {
-    const probe = createServer().listen(0, '127.0.0.1');
-    await new Promise((resolve) => probe.once('listening', resolve));
-    const { port } = probe.address() as { port: number };
-    await new Promise((resolve) => probe.close(resolve));
+    const port = await freePort();
     const rule = `---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy

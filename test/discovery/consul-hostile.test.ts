@@ -35,15 +35,16 @@ async function world(): Promise<{ agent: FakeConsul; one: Upstream; two: Upstrea
 }
 
 describe('a Consul on its worst days', () => {
-  it('whose index goes backwards with an empty list has lost its memory, and not the services', async () => {
-    const { agent, mesh, calls } = await world();
-    agent.set([], 3);
-    await until(() => Promise.resolve(agent.asked.filter((url) => url.startsWith('/v1/health/service/api?index=3')).length > 0));
+  it.each([
+    ['an empty list', 0],
+    ['one who is back already', 1],
+  ])('whose index goes backwards with %s has lost its memory, and not the services', async (_, back) => {
+    const { agent, one, mesh, calls } = await world();
+    agent.set([one.port].slice(0, back), 3);
+    await until(() => Promise.resolve(agent.asked.some((url) => url.startsWith('/v1/health/service/api?index=3'))));
     // Starting over is asking without an index.
-    expect(agent.asked.filter((url) => url.startsWith('/v1/health')).slice(-2)).toEqual([
-      '/v1/health/service/api',
-      expect.stringContaining('?index=3&wait='),
-    ]);
+    const questions = agent.asked.filter((url) => url.startsWith('/v1/health'));
+    expect(questions.slice(-2)).toEqual(['/v1/health/service/api', expect.stringContaining('?index=3&wait=')]);
     expect(Object.keys(await spread(mesh, URL_OF_API, 20)).sort()).toEqual(['one', 'two']);
     expect(await calls.stop()).toMatchObject({ failed: 0 });
   });
@@ -85,6 +86,18 @@ describe('a Consul on its worst days', () => {
     agent.misbehave(undefined);
     await until(() => Promise.resolve(troubleOf(mesh) === ''), 20, 20_000);
     expect(await calls.stop()).toMatchObject({ failed: 0 });
+  });
+
+  it('that says nothing any more, and keeps its connections, is noticed when its time is over', async () => {
+    const agent = keep(await fakeConsul());
+    const one = keep(await upstream(say('one')));
+    agent.set([one.port], 100);
+    const address = `http://127.0.0.1:${agent.server.port}`;
+    const mesh = keep(await meshOf(EMPTY, { registries: [consul({ address, waitMs: 1000 })] }));
+    expect(await spread(mesh, URL_OF_API, 1)).toEqual({ one: 1 });
+    agent.misbehave(() => {});
+    await until(() => Promise.resolve(/no whole answer within 1[01]\d{3} ms/.test(troubleOf(mesh))), 100, 15_000);
+    expect(await spread(mesh, URL_OF_API, 1)).toEqual({ one: 1 });
   });
 
   it('that answers without an end is cut off at 64 MiB', async () => {

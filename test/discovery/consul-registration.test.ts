@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { consul, type ConsulRegistration } from '@inmesh/discovery/consul';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { consulAgent, noConsul, REAL_CONSUL, type TestConsul } from '../support/consul.ts';
+import { consulAgent, freePort, noConsul, REAL_CONSUL, type TestConsul } from '../support/consul.ts';
 import { meshOf, type TestMesh } from '../support/mesh.ts';
 import { spread, steadily, until } from '../support/traffic.ts';
 
@@ -19,20 +19,13 @@ const keep = <T extends AsyncDisposable>(one: T): T => {
 };
 
 /** A mesh with a server of its own that is registered. */
-async function registered(agent: TestConsul, name: string, more: Partial<ConsulRegistration> = {}, workload: object = {}) {
-  // The port must be known before the mesh is made.
-  const { createServer } = await import('node:net');
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
+async function registered(agent: TestConsul, name: string, more: Partial<ConsulRegistration> = {}, workload: object = {}, ready = true) {
+  const port = await freePort();
   const register = { service: 'api', port, address: '127.0.0.1', ...more };
   const mesh = keep(await meshOf(EMPTY, { workload, registries: [consul({ address: agent.url, register })] }));
-  await mesh.listen(
-    (request, response) => response.end(request.url === '/slow' ? setTimeout(() => response.end(), 300) && '' : name),
-    port,
-  );
-  return { mesh, port };
+  const state = { ready };
+  await mesh.listen((request, response) => response.writeHead(request.url === '/ready' && !state.ready ? 503 : 200).end(name), port);
+  return { mesh, port, state };
 }
 
 interface Entry {
@@ -105,10 +98,20 @@ describe.skipIf(noConsul)(`a process registers itself in ${REAL_CONSUL}`, () => 
       const leaves = await registered(agent, 'leaves', { service: 'drain' });
       await until(async () => 'leaves' in (await spread(mesh, url, 8)));
       const calls = steadily(mesh, url);
+      // Who follows has had much to hear, and hears of this late.
+      for (const tag of ['a', 'b', 'c'])
+        await agent.register({
+          ID: 'noise',
+          Name: 'drain',
+          Port: 1,
+          Tags: [tag],
+          Check: { CheckID: 'noise', TTL: '1h', Status: 'critical' },
+        });
       await leaves.mesh.close();
       await new Promise((resolve) => setTimeout(resolve, 100));
       expect(await calls.stop()).toMatchObject({ failed: 0 });
-      expect((await listed('drain')).map(({ Service }) => Service.ID)).toEqual([expect.stringContaining(String(stays.port))]);
+      const ids = (await listed('drain')).map(({ Service }) => Service.ID);
+      expect(ids.filter((id) => id !== 'noise')).toEqual([expect.stringContaining(String(stays.port))]);
     }
   });
 
@@ -126,18 +129,25 @@ describe.skipIf(noConsul)(`a process registers itself in ${REAL_CONSUL}`, () => 
   }, 60_000);
 
   it('with a check that asks, where it is told to', async () => {
-    await registered(agent, 'asked', { service: 'asked', id: 'asked', check: { http: '/ready' } });
+    const { mesh, state } = await registered(agent, 'asked', { service: 'asked', id: 'asked', check: { http: '/ready' } }, {}, false);
     await registered(agent, 'dialled', { service: 'dialled', id: 'dialled', check: { tcp: true } });
     const check = async (service: string) => (await listed(service))[0]?.Checks.find(({ CheckID }) => CheckID === `service:${service}`);
     await until(async () => (await check('asked')) !== undefined && (await check('dialled')) !== undefined);
-    expect(await check('asked')).toMatchObject({ Type: 'http', Definition: {} });
+    expect((await check('asked'))!.Type).toBe('http');
     expect(await check('dialled')).toMatchObject({ Type: 'tcp' });
     // Asked for real: the first look is within the interval.
     const output = async (): Promise<string> =>
       ((await agent.call('GET', '/agent/checks')) as Record<string, { Output: string }>)['service:asked']!.Output;
     await until(async () => (await output()).startsWith('HTTP GET http://127.0.0.1'), 100, 10_000);
-    expect(await output()).toContain('/ready: 200 OK Output: asked');
+    expect(await output()).toContain('/ready: 503');
+    expect((await check('asked'))!.Status).toBe('critical');
+    state.ready = true;
+    await until(async () => (await check('asked'))!.Status === 'passing');
+    // Lost and back: nobody needs to look again first.
+    await agent.call('PUT', '/agent/service/deregister/asked');
+    await until(async () => (await check('asked')) !== undefined, 5, 7000);
     expect((await check('asked'))!.Status).toBe('passing');
+    expect(mesh.status().registries[0]!.trouble).toBe('');
   });
 
   it('refuses a registration that is none by name', () => {
@@ -152,7 +162,8 @@ describe.skipIf(noConsul)(`a process registers itself in ${REAL_CONSUL}`, () => 
     expect((await listed('big'))[0]!.Service.Meta).toMatchObject({ short: 'x' });
   });
 
-  it('killed, it is critical when its time is over, and nobody is sent there', async () => {
+  it('killed, it is critical when its time is over, while one that lives is not', async () => {
+    await registered(agent, 'alive', { service: 'alive' });
     const child = fork(join(import.meta.dirname, '../support/registered.child.ts'), [], {
       execArgv: ['--conditions=@inmesh/source', '--disable-warning=ExperimentalWarning'],
       env: { ...process.env, CONSUL_HTTP_ADDR: agent.address },
@@ -161,6 +172,8 @@ describe.skipIf(noConsul)(`a process registers itself in ${REAL_CONSUL}`, () => 
     await until(async () => (await listed('mortal')).length === 1);
     child.kill('SIGKILL');
     await until(async () => (await listed('mortal'))[0]!.Checks.some(({ Status }) => Status === 'critical'), 200, 25_000);
+    const [alive] = await listed('alive');
+    expect(alive!.Checks.map(({ Status }) => Status)).toEqual(['passing', 'passing']);
   }, 40_000);
 
   it('without an agent it says so, leaves soon, and nobody waits for it', async () => {

@@ -110,6 +110,9 @@ export async function consulAgent(config: object = {}, token?: string): Promise<
   };
 }
 
+/** A port nobody listens on, for servers that must be told one. */
+export const freePort = async (): Promise<number> => (await freePorts(1))[0]!;
+
 async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {

@@ -20,7 +20,7 @@ export interface ConsulRegistration {
   readonly weights?: { readonly passing: number; readonly warning: number };
   /** What clients speak to it. Default http; told by a tag `protocol=…`. */
   readonly protocol?: 'http' | 'http2' | 'grpc' | 'tcp';
-  /** How Consul knows that it lives: the process says so every 5 s (`ttl`, the default), or the agent asks every 5 s: GET on a path, or a TCP connect. */
+  /** How Consul knows that it lives: the process says so every 5 s (`ttl`, the default), or the agent asks every 5 s: GET on a path, or a TCP connect; it is sent no calls before the first good answer. */
   readonly check?: 'ttl' | { readonly http: string } | { readonly tcp: true };
 }
 
@@ -45,7 +45,7 @@ export class Registrar {
   readonly #troubles: Troubles;
   readonly #wanted: ConsulRegistration;
   readonly #id: string;
-  #body: object = {};
+  #meta: Readonly<Record<string, string>> = {};
   #unfit = '';
   #left = false;
   #gone = false;
@@ -68,7 +68,7 @@ export class Registrar {
 
   join(me: Workload): void {
     const { meta, unfit } = metaOf(me, this.#wanted.meta ?? {});
-    this.#body = bodyOf(this.#id, this.#wanted, meta);
+    this.#meta = meta;
     this.#unfit = unfit;
     void this.#keep();
   }
@@ -104,14 +104,16 @@ export class Registrar {
 
   async #keep(): Promise<void> {
     let registered = false;
+    let before = false;
     let hash: string | undefined;
     while (!this.#left) {
       try {
         if (!registered) {
           hash = undefined;
-          this.#registering = this.#client.register(this.#body);
+          this.#registering = this.#client.register(bodyOf(this.#id, this.#wanted, this.#meta, before));
           await this.#registering;
           registered = true;
+          before = true;
         } else if (this.#beats) await this.#client.pass(`service:${this.#id}`);
         // Waits for news of our own: an agent that lost it says so at once, by 404 or by going away.
         hash = (await this.#client.get(`/agent/service/${encodeURIComponent(this.#id)}`, { hash, waitMs: BEAT_MS })).hash;
@@ -142,7 +144,7 @@ export class Registrar {
   }
 }
 
-function bodyOf(id: string, wanted: ConsulRegistration, meta: Readonly<Record<string, string>>): object {
+function bodyOf(id: string, wanted: ConsulRegistration, meta: Readonly<Record<string, string>>, again: boolean): object {
   const { service, port, address, tags = [], weights = { passing: 1, warning: 1 }, protocol = 'http', check = 'ttl' } = wanted;
   const host = address ?? '127.0.0.1';
   const at = `${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -160,8 +162,13 @@ function bodyOf(id: string, wanted: ConsulRegistration, meta: Readonly<Record<st
     Tags: [...tags, ...(protocol === 'http' ? [] : [`protocol=${protocol}`])],
     Meta: meta,
     Weights: { Passing: weights.passing, Warning: weights.warning },
-    // The mesh joins when it is up: calls need not wait for the first look.
-    Check: { ...how, CheckID: `service:${id}`, Status: 'passing', DeregisterCriticalServiceAfter: FORGET_AFTER },
+    // Where Consul asks, its first answer decides; but an agent that lost us must not turn away our calls until it has asked again.
+    Check: {
+      ...how,
+      CheckID: `service:${id}`,
+      DeregisterCriticalServiceAfter: FORGET_AFTER,
+      ...(check === 'ttl' || again ? { Status: 'passing' } : {}),
+    },
   };
 }
 

@@ -22,12 +22,12 @@ export function consulServices({ client, seats, troubles }: ConsulParts, domain 
     name: `services of ${name}`,
     watch: (onUpdate) => {
       let told: string | undefined;
-      let failing = false;
+      let failure: string | undefined;
       const tell = (entries: readonly Entry[]): void => {
         const text = textOf(entries, domain, settings.datacenter);
-        if (text === told && !failing) return;
+        if (text === told && failure === undefined) return;
         told = text;
-        failing = false;
+        failure = undefined;
         const version = createHash('sha256').update(text).digest('hex').slice(0, 12);
         onUpdate({ ok: true, texts: [{ file: `services of ${name}`, text }], version } satisfies SourceUpdate);
       };
@@ -43,7 +43,8 @@ export function consulServices({ client, seats, troubles }: ConsulParts, domain 
           onFailure: (reason) => {
             troubles.set(TROUBLE, reason);
             damping.hold();
-            failing = true;
+            if (reason === failure) return;
+            failure = reason;
             onUpdate({ ok: false, reason: `${name}: ${reason}`, transient: true });
           },
         },
