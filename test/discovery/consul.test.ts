@@ -132,6 +132,26 @@ spec:
     await until(async () => Object.keys(await spread(named, 'http://payments.example.com/', 20)).length === 2);
   });
 
+  it('two registries that know one service are one service, and the second stands by', async () => {
+    const elsewhere = keep(await consulAgent({ datacenter: 'dc2' }));
+    const [here, there] = [await server('here'), await server('there')];
+    await agent.register(instance('both', here, { Check: { CheckID: 'here', TTL: '1h', Status: 'passing' } }));
+    await elsewhere.register(instance('both', there));
+    const registries = [
+      consul({ address: agent.url, datacenter: 'dc1' }),
+      consul({ address: elsewhere.url, datacenter: 'dc2', priority: 1 }),
+    ];
+    const mesh = keep(await meshOf(EMPTY, { registries }));
+    const url = 'http://both.service.consul/';
+    expect(await spread(mesh, url, 10)).toEqual({ here: 10 });
+    expect(await spread(mesh, 'http://both.service.dc2.consul/', 2)).toEqual({ there: 2 });
+    await agent.call('PUT', '/agent/check/fail/here');
+    await until(async () => (await spread(mesh, url, 4))['there'] === 4);
+    await agent.call('PUT', '/agent/check/pass/here');
+    await until(async () => (await spread(mesh, url, 4))['here'] === 4);
+    expect(mesh.status()).toMatchObject({ problems: [], registries: [{ trouble: '' }, { trouble: '' }] });
+  });
+
   it('a service without instances fails as one without endpoints, and one nobody knows as Consul says', async () => {
     const gone = await server('gone');
     await agent.register(instance('gone', gone, { ID: 'gone' }));

@@ -105,10 +105,17 @@ describe('endpoints of a service of Consul', () => {
   });
 
   it('a host of another datacenter is asked for there', async () => {
-    const api = follow({ host: 'api.service.dc2.consul' });
+    const host = 'api.service.dc2.consul';
+    const anywhere = { ...client, settings: consulSettings({}, {}) } as unknown as ConsulClient;
+    const resolver = consulResolver({ client: anywhere, seats: new Seats(8), troubles }, {});
+    expect(resolver.handles(ref({ host }))).toBe(true);
+    const api = follow({ host }, 0, resolver);
     await clock.pass(0);
     expect(questions[0]!.datacenter).toBe('dc2');
     api.close();
+    // Unless it is a registry of one datacenter.
+    const own = consulResolver({ client, seats: new Seats(8), troubles }, {});
+    expect([host, 'api.service.dc1.consul'].map((one) => own.handles(ref({ host: one })))).toEqual([false, true]);
   });
 
   it('of the first port of a service are at the port of the instance, of others at the one its Meta names', async () => {

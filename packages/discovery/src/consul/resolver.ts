@@ -28,8 +28,14 @@ export function consulResolver(parts: ConsulParts, options: NamesOptions & { rea
   return {
     name: parts.client.settings.name,
     ...(options.priority === undefined ? {} : { priority: options.priority }),
-    // A service without endpoints of its own (NONE) goes where the caller says.
-    handles: (ref) => ref.service.resolution !== 'none' && consulName(ref, options) !== undefined,
+    handles: (ref) => {
+      const name = consulName(ref, options);
+      const { datacenter } = parts.client.settings;
+      // A service without endpoints of its own (NONE) goes where the caller says.
+      if (name === undefined || ref.service.resolution === 'none') return false;
+      // A registry of one datacenter leaves others to theirs.
+      return name.datacenter === '' || datacenter === '' || name.datacenter === datacenter;
+    },
     watch: (ref, onChange, tools) => {
       const name = consulName(ref, options)!;
       const key = `${name.datacenter}/${name.service}`;

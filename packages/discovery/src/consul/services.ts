@@ -92,7 +92,12 @@ function textOf(entries: readonly Entry[], domain: string, datacenter: string): 
     .map(({ key, protocol }) => ({
       apiVersion: 'networking.istio.io/v1',
       kind: 'ServiceEntry',
-      metadata: { name: key, namespace: 'consul', annotations: { [CONSUL_SERVICE_ANNOTATION]: key } },
+      // Registries of several datacenters know services of one name.
+      metadata: {
+        name: datacenter === '' ? key : `${key}.${datacenter}`,
+        namespace: 'consul',
+        annotations: { [CONSUL_SERVICE_ANNOTATION]: key },
+      },
       spec: {
         hosts: [`${key}.service.${domain}`, ...(datacenter === '' ? [] : [`${key}.service.${datacenter}.${domain}`])],
         location: 'MESH_INTERNAL',
