@@ -127,6 +127,19 @@ describe('a Consul on its worst days', () => {
   });
 });
 
+it('an agent whose answers cannot be waited for is told of us every 5 s, and not without a pause', async () => {
+  const agent = keep(await fakeConsul());
+  const address = `http://127.0.0.1:${agent.server.port}`;
+  const mesh = keep(await meshOf(EMPTY, { registries: [consul({ address, register: { service: 'api', port: 80 } })] }));
+  await until(() => Promise.resolve(agent.asked.some((url) => url.startsWith('/v1/agent/service/api'))));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(agent.asked.filter((url) => url.startsWith('/v1/agent'))).toHaveLength(2);
+  const began = performance.now();
+  await mesh.close();
+  expect(performance.now() - began).toBeLessThan(1500);
+  expect(agent.asked.at(-1)).toMatch(/^\/v1\/agent\/service\/deregister\/api-/);
+});
+
 describe('what holds of its connections', () => {
   it('a closed mesh has none, not even one that is waiting', async () => {
     const { agent, mesh, calls } = await world();

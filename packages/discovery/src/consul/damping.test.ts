@@ -58,6 +58,18 @@ it('in doubt everybody stays what he was, until it is over: then draining, then 
   expect(words.at(-1)).toBe('a');
 });
 
+it('a new doubt prolongs an old one, and does not bring back who is draining', () => {
+  damping.update(list('a', 'b', 'c'), 0);
+  damping.update(list('a', 'b'), 0);
+  damping.update(list('a'), 10_000);
+  clock.advance(8000);
+  damping.update(list('a'), 18_000);
+  clock.advance(9999);
+  expect(words.at(-1)).toBe('a, b, c draining');
+  clock.advance(1);
+  expect(words.at(-1)).toBe('a, b draining, c draining');
+});
+
 it('while nothing can be asked no doubt runs out', () => {
   damping.update(list('a', 'b'), 0);
   damping.update(list('a'), 10_000);

@@ -36,7 +36,7 @@ export class Damping<T extends Listed> {
     for (const item of listed) if (!next.has(item.key)) next.set(item.key, { item, missing: undefined });
     for (const [key, { item, missing }] of this.#known) {
       if (next.has(key)) continue;
-      if (missing !== undefined) next.set(key, { item, missing });
+      if (missing !== undefined && now >= missing.drainsAt) next.set(key, { item, missing });
       else if (doubtUntil > now || item.health === 'healthy') {
         const drainsAt = Math.max(now, doubtUntil);
         next.set(key, { item, missing: { drainsAt, goneAt: item.health === 'healthy' ? drainsAt + this.#keepMs : drainsAt } });

@@ -120,6 +120,8 @@ export class Registrar {
         this.#failures = 0;
         if (this.#unfit === '') this.#troubles.clear(TROUBLE);
         else this.#troubles.set(TROUBLE, this.#unfit);
+        // Without a hash there is nothing to wait by.
+        if (hash === undefined && !this.#left) await this.#sleep(BEAT_MS);
       } catch (error) {
         if (this.#left) return;
         const lost = registered && this.#failures === 0 && error instanceof ConsulError && error.status === 404;
