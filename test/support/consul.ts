@@ -34,6 +34,7 @@ const found = find();
 
 /** For `describe.skipIf`: there is no Consul to be had here. Where all must be tried (CI=true) that is a failure of its own. */
 export const noConsul: boolean = found.missing !== '' && process.env['CI'] !== 'true';
+if (noConsul) console.warn(`not tried against a real Consul: ${found.missing}`);
 /** For names of suites, so that a skipped one says why. */
 export const REAL_CONSUL = found.missing === '' ? 'Consul' : `Consul (not here: ${found.missing})`;
 
