@@ -55,22 +55,24 @@ beforeEach(() => {
 });
 
 /** The test plays Consul. */
-const client = {
-  settings: consulSettings({ datacenter: 'dc1' }, {}),
-  health: (service: string, datacenter: string, since?: object) =>
-    new Promise((resolve, reject) =>
-      questions.push({
-        service,
-        datacenter,
-        held: since !== undefined,
-        answer: async (given) => {
-          if (given instanceof Error) reject(given);
-          else resolve({ body: [], index: 1, hash: undefined, leader: true, filtered: false, ...given });
-          await clock.pass(0);
-        },
-      }),
-    ),
-} as unknown as ConsulClient;
+const clientOf = (datacenter: string) =>
+  ({
+    settings: consulSettings({ datacenter }, {}),
+    health: (service: string, datacenter: string, since?: object) =>
+      new Promise((resolve, reject) =>
+        questions.push({
+          service,
+          datacenter,
+          held: since !== undefined,
+          answer: async (given) => {
+            if (given instanceof Error) reject(given);
+            else resolve({ body: [], index: 1, hash: undefined, leader: true, filtered: false, ...given });
+            await clock.pass(0);
+          },
+        }),
+      ),
+  }) as unknown as ConsulClient;
+const client = clientOf('dc1');
 
 const at = (port: number, Meta: object = {}) => ({
   Node: { Address: '10.0.0.1', Datacenter: 'dc1' },
@@ -106,8 +108,7 @@ describe('endpoints of a service of Consul', () => {
 
   it('a host of another datacenter is asked for there', async () => {
     const host = 'api.service.dc2.consul';
-    const anywhere = { ...client, settings: consulSettings({}, {}) } as unknown as ConsulClient;
-    const resolver = consulResolver({ client: anywhere, seats: new Seats(8), troubles }, {});
+    const resolver = consulResolver({ client: clientOf(''), seats: new Seats(8), troubles }, {});
     expect(resolver.handles(ref({ host }))).toBe(true);
     const api = follow({ host }, 0, resolver);
     await clock.pass(0);
