@@ -51,6 +51,7 @@ files.set(
     ),
     '',
     'Annotation `inmesh.dev/load-balancer: PEAK_EWMA` on a DestinationRule selects Peak EWMA; the resource stays a valid Istio resource.\n',
+    'Annotation `inmesh.dev/consul-service: NAME` on a Service or ServiceEntry names the service of Consul whose instances are its members, too.\n',
     'Annotation `istio.io/dry-run: "true"` on an AuthorizationPolicy of action ALLOW or DENY: it is judged and reported, and refuses nobody.\n',
     'The last column names the callers a field holds for. Callers over gRPC, WebSocket and raw TCP, and the server side, come with packages of their own; where those are missing, their word says what will hold.\n',
     'Types told once: **StringMatch** is one of `exact`, `prefix`, `regex` (RE2 over the whole value; no look-around, no back-references), and `{}` asks only that a value is present. **Percent** is `{ value: 0 to 100 }`. **PortSelector** is `{ number: 1 to 65535 }`. A duration is a text such as `500ms`, `10s`, `1m30s`.\n',

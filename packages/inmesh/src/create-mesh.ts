@@ -28,16 +28,17 @@ import {
   type Request,
 } from '@inmesh/http';
 import { type Document, type Problem, resolve, workload as completeWorkload, type Workload } from '@inmesh/policy';
-import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
+import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource } from '@inmesh/policy/source';
 import { istioMetrics } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { detectWorkload } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
+import { policyFrom } from './policy.ts';
 import { openRegistries } from './registries.ts';
 import { ServerRoom, type Servers } from './servers.ts';
 
 export interface CreateMeshOptions {
-  /** Where the policy comes from: a file or folder, an http(s) URL, or a source of your own. Default: INMESH_POLICY. */
+  /** Where the policy comes from: a file or folder, an http(s) URL, `consul:PREFIX` (or `consul://HOST:PORT/PREFIX`), or a source of your own. Default: INMESH_POLICY. */
   readonly policy?: string | PolicySource;
   /** File in which the last accepted document of a URL is kept for a start without its server. Default: INMESH_POLICY_CACHE, else nowhere. */
   readonly policyCache?: string;
@@ -160,7 +161,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     tokens: options.tokens ?? tokenVerifiers(),
   };
   const source = joinSources(
-    sourceFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] }),
+    await policyFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] }),
     registries.flatMap(({ services }) => services ?? []),
   );
   const trouble = { text: '' };
@@ -180,7 +181,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   };
   const watch = await firstDocument(source, handlers, {
     timeoutMs: options.startTimeoutMs ?? 5000,
-    fallbacks: options.bundledPolicy === undefined ? [] : [sourceFrom(options.bundledPolicy)],
+    fallbacks: options.bundledPolicy === undefined ? [] : [await policyFrom(options.bundledPolicy)],
   }).catch((error: unknown) => {
     for (const { close } of registries) close?.();
     throw error instanceof NoDocumentError ? new MeshError('POLICY_INVALID', describe(error), { cause: error }) : error;

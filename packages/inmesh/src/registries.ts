@@ -2,7 +2,9 @@ import type { Registry } from '@inmesh/discovery';
 import { MeshError } from '@inmesh/core';
 
 /** Platforms by the word before the colon; each is loaded when it is asked for. */
-const PLATFORMS: Readonly<Record<string, (spec: string) => Promise<Registry>>> = {};
+const PLATFORMS: Readonly<Record<string, (spec: string) => Promise<Registry>>> = {
+  consul: async (address) => (await import('@inmesh/discovery/consul')).consul(address === '' ? {} : { address }),
+};
 
 /**
  * The registries a program, or INMESH_REGISTRIES (specs with commas between), asks for: `consul`, `consul:http://127.0.0.1:8500`,

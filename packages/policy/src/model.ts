@@ -77,6 +77,8 @@ export interface Service {
   /** Known members. With resolution dns their hosts are names still to be looked up; empty there means: look up `host`. */
   readonly endpoints: readonly EndpointSpec[];
   readonly subjectAltNames: readonly string[];
+  /** Annotations `inmesh.dev/…` of the resource: what it is called in other registries. */
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
 export interface ServicePort {

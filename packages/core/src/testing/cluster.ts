@@ -50,6 +50,7 @@ export function testService(fields: Partial<Service> = {}): Service {
     headless: false,
     endpoints: [],
     subjectAltNames: [],
+    annotations: {},
     ...fields,
   };
 }

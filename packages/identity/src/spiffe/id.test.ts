@@ -20,6 +20,14 @@ describe('parseSpiffeId', () => {
     });
   });
 
+  it("reads one of Consul's CA: the service is the account", () => {
+    const uri = 'spiffe://0f1e2d3c-aaaa-bbbb-cccc-0123456789ab.consul/ns/default/dc/dc1/svc/api';
+    expect(parseSpiffeId(uri)).toEqual({
+      ok: true,
+      principal: { uri, trustDomain: '0f1e2d3c-aaaa-bbbb-cccc-0123456789ab.consul', namespace: 'default', serviceAccount: 'api' },
+    });
+  });
+
   it.each([
     ['', 'it must begin with spiffe://'],
     ['https://td/ns/a/sa/b', 'it must begin with spiffe://'],
@@ -55,6 +63,11 @@ describe('parseSpiffeId', () => {
     ['spiffe://td/ns/a/sa/b/c', 'its path must be'],
     ['spiffe://td/NS/a/sa/b', 'its path must be'],
     ['spiffe://td/sa/b/ns/a', 'its path must be'],
+    ['spiffe://td/ns/a/dc/b/svc', 'its path must be'],
+    ['spiffe://td/ns/a/svc/c/dc/b', 'its path must be'],
+    ['spiffe://td/ns/a/dc/b/svc/c/sa/d', 'its path must be'],
+    ['spiffe://td/ns/a/dc/b/sa/c', 'its path must be'],
+    ['spiffe://td/agent/server/dc/dc1', 'its path must be'],
     [`spiffe://td/ns/a/sa/${'b'.repeat(2048)}`, 'it is longer than 2048 bytes'],
   ])('refuses %j', (text, reason) => {
     expect(reasonOf(text)).toContain(reason);
@@ -76,16 +89,20 @@ describe('parseSpiffeId', () => {
     const hostile = fc.oneof(
       fc.string(),
       fc
-        .array(fc.constantFrom('spiffe://', 'td', '/', 'ns', 'sa', 'a', '..', '.', '%2f', '\0', ',', ':', '@', '?', '#', 'Ä'), {
-          maxLength: 12,
-        })
+        .array(
+          fc.constantFrom('spiffe://', 'td', '/', 'ns', 'sa', 'dc', 'svc', 'a', '..', '.', '%2f', '\0', ',', ':', '@', '?', '#', 'Ä'),
+          {
+            maxLength: 14,
+          },
+        )
         .map((parts) => parts.join('')),
     );
     fc.assert(
       fc.property(hostile, (text) => {
         const parsed = parseSpiffeId(text);
         expect(parsed.ok).toBe(
-          /^spiffe:\/\/[a-z0-9._-]+\/ns\/(?!\.{1,2}\/)[\w.-]+\/sa\/(?!\.{1,2}$)[\w.-]+$/.test(text) && !/\n/.test(text),
+          /^spiffe:\/\/[a-z0-9._-]+\/ns\/(?!\.{1,2}\/)[\w.-]+\/(sa|dc\/(?!\.{1,2}\/)[\w.-]+\/svc)\/(?!\.{1,2}$)[\w.-]+$/.test(text) &&
+            !/\n/.test(text),
         );
       }),
       { numRuns: 2000 },

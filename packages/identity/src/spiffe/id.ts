@@ -18,7 +18,8 @@ export function trustDomainProblem(text: string): string | undefined {
 }
 
 /**
- * The identity a SPIFFE ID names, in the one form Istio gives out: `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`.
+ * The identity a SPIFFE ID names, in the form Istio gives out, `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`, or in that of Consul's CA,
+ * `spiffe://TRUST-DOMAIN/ns/NAMESPACE/dc/DATACENTER/svc/SERVICE`, where the service stands for the account.
  * Read segment by segment and never by a pattern over the whole, which `spiffe://td/ns/evil/x/ns/good/sa/y` would get past.
  */
 export function parseSpiffeId(text: string): ParsedSpiffeId {
@@ -33,11 +34,19 @@ export function parseSpiffeId(text: string): ParsedSpiffeId {
     if (segment === '.' || segment === '..') return refused('its path has a dot segment');
     if (!SEGMENT.test(segment)) return refused('its path may only have letters, digits, ".", "-" and "_"');
   }
-  const [ns, namespace, sa, serviceAccount] = path;
-  if (path.length !== 4 || ns !== 'ns' || sa !== 'sa' || namespace === undefined || serviceAccount === undefined) {
-    return refused('its path must be /ns/NAMESPACE/sa/ACCOUNT');
-  }
-  return { ok: true, principal: { uri: text, trustDomain, namespace, serviceAccount } };
+  const [namespace, serviceAccount] = valuesOf(path, ['ns', 'sa']) ?? [];
+  const [ofConsul, , service] = valuesOf(path, ['ns', 'dc', 'svc']) ?? [];
+  if (namespace !== undefined && serviceAccount !== undefined)
+    return { ok: true, principal: { uri: text, trustDomain, namespace, serviceAccount } };
+  if (ofConsul !== undefined && service !== undefined)
+    return { ok: true, principal: { uri: text, trustDomain, namespace: ofConsul, serviceAccount: service } };
+  return refused("its path must be /ns/NAMESPACE/sa/ACCOUNT (or Consul's /ns/NAMESPACE/dc/DATACENTER/svc/SERVICE)");
+}
+
+/** The values of a path of just these words, each followed by its value. */
+function valuesOf(path: readonly string[], words: readonly string[]): readonly string[] | undefined {
+  if (path.length !== 2 * words.length || words.some((word, index) => path[2 * index] !== word)) return undefined;
+  return words.map((_, index) => path[2 * index + 1]!);
 }
 
 /** As it may stand in a message: hostile text is cut and quoted. */

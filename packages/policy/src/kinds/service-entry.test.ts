@@ -91,6 +91,12 @@ describe('ServiceEntry', () => {
 });
 
 describe('WorkloadEntry', () => {
+  it('has members elsewhere where its annotation names a service of Consul', () => {
+    const registered = (name: string) => ({ annotations: { 'inmesh.dev/consul-service': name } });
+    judge('ServiceEntry', ['', entry({ resolution: 'STATIC' }), null], registered('api'));
+    judge('ServiceEntry', ['', entry({}), 'metadata.annotations["inmesh.dev/consul-service"]', /no value/], registered('a b'));
+  });
+
   it.each(named(workloadEntries))('judges $name', ({ row }) => judge('WorkloadEntry', row));
 });
 

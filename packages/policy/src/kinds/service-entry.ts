@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { CONSUL_SERVICE_ANNOTATION } from '../registered.ts';
 import { documented, defaulted, list, optional, required } from '../schema/fields.ts';
 import { exportTarget, isIp, isIpOrCidr, isWildcardHost, oneOf, port } from '../schema/scalars.ts';
 import { istioKind, type Check } from './kind.ts';
@@ -120,7 +121,7 @@ const addresses: Check<ServiceEntrySpec> = (spec, report) => {
 };
 
 // Istio's ValidateServiceEntry, resolution by resolution.
-const members: Check<ServiceEntrySpec> = (spec, report) => {
+const members: Check<ServiceEntrySpec> = (spec, report, { annotations }) => {
   const { endpoints = [], resolution } = spec;
   const portNames = new Set((spec.ports ?? []).map((entry) => entry?.name));
   if (spec.workloadSelector !== undefined && endpoints.length > 0)
@@ -153,7 +154,8 @@ const members: Check<ServiceEntrySpec> = (spec, report) => {
         report.conflict(['endpoints'], 'resolution NONE excludes endpoints', 'choose STATIC or DNS, or remove endpoints');
       break;
     case 'STATIC':
-      if (endpoints.length === 0 && spec.workloadSelector === undefined)
+      // Unless its members are registered elsewhere.
+      if (endpoints.length === 0 && spec.workloadSelector === undefined && annotations[CONSUL_SERVICE_ANNOTATION] === undefined)
         report.warning(['endpoints'], 'resolution STATIC without endpoints or workloadSelector: nobody can be called', 'add endpoints');
       break;
     case 'DNS':

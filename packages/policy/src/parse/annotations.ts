@@ -1,28 +1,34 @@
 import type { Metadata } from '../document.ts';
 import { DRY_RUN_ANNOTATION } from '../kinds/authorization-policy-checks.ts';
 import { LOAD_BALANCER_ANNOTATION } from '../kinds/destination-rule.ts';
+import { CONSUL_SERVICE_ANNOTATION } from '../registered.ts';
 import { nearest } from '../schema/nearest.ts';
 import { clip } from '../schema/scalars.ts';
 import type { Findings } from './finding.ts';
 
 interface Annotation {
-  readonly kind: string;
-  readonly values: readonly string[];
-  /** What the values are, in words; else they are listed. */
-  readonly words?: string;
+  /** Where it may stand. */
+  readonly kinds: readonly string[];
+  readonly values: RegExp;
+  /** What the values are. */
+  readonly words: string;
   /** Kinds on which it is not just without meaning but refused. */
   readonly refusedOn: readonly string[];
 }
 
 /** Annotations that are obeyed: where they may stand and which values they have. */
 const KNOWN = new Map<string, Annotation>([
-  [LOAD_BALANCER_ANNOTATION, { kind: 'DestinationRule', values: ['PEAK_EWMA'], refusedOn: [] }],
+  [LOAD_BALANCER_ANNOTATION, { kinds: ['DestinationRule'], values: /^PEAK_EWMA$/, words: 'PEAK_EWMA', refusedOn: [] }],
+  [
+    CONSUL_SERVICE_ANNOTATION,
+    { kinds: ['Service', 'ServiceEntry'], values: /^[^\s/]{1,255}$/, words: 'the name of a service in Consul', refusedOn: [] },
+  ],
   [
     DRY_RUN_ANNOTATION,
     {
-      kind: 'AuthorizationPolicy',
+      kinds: ['AuthorizationPolicy'],
       // Go's ParseBool.
-      values: ['1', 't', 'T', 'TRUE', 'true', 'True', '0', 'f', 'F', 'FALSE', 'false', 'False'],
+      values: /^(?:1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$/,
       words: '"true" or "false"',
       refusedOn: ['PeerAuthentication', 'RequestAuthentication'],
     },
@@ -45,22 +51,22 @@ export function checkAnnotations(kind: string, metadata: Metadata, found: Findin
         hint: guess === undefined ? '' : `did you mean ${guess}?`,
         atKey: true,
       });
-    } else if (known.kind !== kind)
+    } else if (!known.kinds.includes(kind))
       found.push({
         code: 'IST0107',
         severity: known.refusedOn.includes(kind) ? 'error' : 'warning',
         path,
         message: `annotation ${name} has no meaning on a ${kind}`,
-        hint: `it belongs on a ${known.kind}`,
+        hint: `it belongs on a ${known.kinds.join(' or ')}`,
         atKey: true,
       });
-    else if (!known.values.includes(value))
+    else if (!known.values.test(value))
       found.push({
         code: 'IST0125',
         severity: 'error',
         path,
         message: `"${clip(value)}" is no value of ${name}`,
-        hint: `write ${known.words ?? known.values.join(' or ')}`,
+        hint: `write ${known.words}`,
       });
   }
 }

@@ -15,6 +15,10 @@ export interface KnownService {
   readonly aliasOf: string | null;
 }
 
+/** The annotations that are ours; those of others would be a new model with every `kubectl apply`. */
+export const ownAnnotations = (annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(annotations).filter(([name]) => name.startsWith('inmesh.dev/')));
+
 const EXPORT_TO = 'networking.istio.io/exportTo';
 const TRAFFIC_DISTRIBUTION = 'networking.istio.io/traffic-distribution';
 

@@ -53,6 +53,7 @@ describe('a Service of Kubernetes', () => {
       addresses: ['10.96.0.1', 'fd00::1'],
       headless: false,
       subjectAltNames: [],
+      annotations: {},
       endpoints: [
         {
           host: '10.0.0.1',

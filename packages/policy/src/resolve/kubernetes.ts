@@ -1,7 +1,7 @@
 import type { ResourceOf } from '../kinds/index.ts';
 import { parseProtocol } from '../kinds/parts/protocol.ts';
 import type { EndpointSpec, Locality, ServicePort } from '../model.ts';
-import { exportToAnnotation, type KnownService, trafficDistributionOf } from './known-service.ts';
+import { exportToAnnotation, type KnownService, ownAnnotations, trafficDistributionOf } from './known-service.ts';
 import { compareText, labelOf } from './order.ts';
 import type { Registry } from './registry.ts';
 import { locality } from './workload.ts';
@@ -71,6 +71,7 @@ function kubernetesService(
       headless,
       endpoints,
       subjectAltNames: [],
+      annotations: ownAnnotations(metadata.annotations),
     },
   };
 }

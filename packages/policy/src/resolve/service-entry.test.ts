@@ -19,6 +19,13 @@ describe('a ServiceEntry', () => {
     expect(clusterAt(model, 'outbound|80||*.more.test').loadBalancer).toEqual({ kind: 'passthrough' });
   });
 
+  it('keeps the annotations of ours, for the registries it is known to', () => {
+    const annotations = { 'inmesh.dev/consul-service': 'api', 'kubectl.kubernetes.io/last-applied-configuration': '{}' };
+    expect(only([entry({}, { annotations })]).annotations).toEqual({ 'inmesh.dev/consul-service': 'api' });
+    const second = serviceEntry('b', { hosts: ['api.test'], ports: [HTTP], resolution: 'STATIC' }, { annotations });
+    expect(only([entry({}), second]).annotations).toEqual({ 'inmesh.dev/consul-service': 'api' });
+  });
+
   it('has endpoints with the port of the entry, else targetPort, else the number', () => {
     const ports = [HTTP, { number: 81, name: 'admin', protocol: 'HTTP', targetPort: 8081 }];
     const service = only([

@@ -1,7 +1,7 @@
 import type { ResourceOf } from '../kinds/index.ts';
 import type { WorkloadEntrySpec } from '../kinds/workload-entry.ts';
 import type { EndpointSpec, Service } from '../model.ts';
-import { type KnownService, trafficDistributionOf } from './known-service.ts';
+import { type KnownService, ownAnnotations, trafficDistributionOf } from './known-service.ts';
 import { type Machines, placeOf, saysMtls, workloadOf } from './kubernetes.ts';
 import { byAge, labelOf } from './order.ts';
 import type { Registry } from './registry.ts';
@@ -73,6 +73,7 @@ function serviceOf(entry: ServiceEntry, host: string, members: readonly Endpoint
       headless: false,
       endpoints: translated ? entryEndpoint({ address: host, ports: {} }, {}, spec.ports, '', metadata.namespace) : members,
       subjectAltNames: spec.subjectAltNames,
+      annotations: ownAnnotations(metadata.annotations),
     },
   };
 }
@@ -87,6 +88,7 @@ function merged(present: KnownService, added: KnownService): KnownService {
     addresses: [...new Set([...present.service.addresses, ...added.service.addresses])],
     endpoints: [...present.service.endpoints, ...added.service.endpoints],
     subjectAltNames: [...new Set([...present.service.subjectAltNames, ...added.service.subjectAltNames])],
+    annotations: { ...added.service.annotations, ...present.service.annotations },
   };
   return { ...present, service };
 }
