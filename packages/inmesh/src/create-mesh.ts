@@ -13,7 +13,7 @@ import {
   systemClock,
   type TokenVerifiers,
 } from '@inmesh/core';
-import { dnsResolver, type Registry } from '@inmesh/discovery';
+import { type Registry } from '@inmesh/discovery';
 import { createGrpcClients, type GrpcClients, type GrpcServers } from '@inmesh/grpc';
 import {
   type Connectrpc,
@@ -31,6 +31,7 @@ import { type Document, type Problem, resolve, workload as completeWorkload, typ
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
 import { istioMetrics } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
+import { type DnsOptions, openDns } from './dns.ts';
 import { detectWorkload } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
 import { openRegistries } from './registries.ts';
@@ -68,6 +69,8 @@ export interface CreateMeshOptions {
    * [] for none.
    */
   readonly registries?: readonly (string | Registry)[];
+  /** How names are looked up: which servers are asked (INMESH_DNS_SERVERS), for which families of addresses. */
+  readonly dns?: DnsOptions;
   /** Where endpoints come from besides: the lists of all that handle a service are one. */
   readonly resolvers?: readonly Resolver[];
   /** Who else counts calls and hears of events. */
@@ -151,9 +154,11 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const me = completeWorkload({ ...detectWorkload(), ...options.workload });
   const metrics = istioMetrics({ workload: me });
   const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
+  let engine: Engine | undefined;
+  const dns = openDns(options.dns, () => engine?.settings.dnsRefreshRateMs ?? 60_000);
   const registries = await openRegistries(options.registries);
   const engineOptions = {
-    resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dnsResolver()],
+    resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     observer: joinObservers(observers),
     localReplies: options.localReplies,
     audit: options.audit,
@@ -165,7 +170,6 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   );
   const trouble = { text: '' };
   let document: Document | undefined;
-  let engine: Engine | undefined;
   const handlers: DocumentHandlers = {
     document: (next) => {
       // Before the engine exists, the first document waits here for it.

@@ -41,6 +41,10 @@ export function detectWorkload(env: Env = process.env, read: (path: string) => s
   });
 }
 
+/** Words with commas between. */
+export const listOf = (text = ''): readonly string[] =>
+  text.split(',').map((word) => word.trim()).filter((word) => word !== ''); // prettier-ignore
+
 /** Deployments name their pods `workload-<replica set hash>-<pod hash>`. */
 function withoutReplicaSetHash(pod: string): string {
   return /^(.+)-[0-9a-f]{8,10}-[0-9a-z]{5}$/.exec(pod)?.[1] ?? pod;
