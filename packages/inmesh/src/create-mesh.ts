@@ -27,12 +27,12 @@ import {
   MeshDispatcher,
   type Request,
 } from '@inmesh/http';
-import { type Document, type Problem, resolve, workload as completeWorkload, type Workload } from '@inmesh/policy';
+import { type Document, type Problem, resolve, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource, sourceFrom } from '@inmesh/policy/source';
 import { istioMetrics } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
-import { detectWorkload } from './environment.ts';
+import { detectWorkload, type Facts } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
 import { openRegistries } from './registries.ts';
 import { ServerRoom, type Servers } from './servers.ts';
@@ -96,6 +96,8 @@ export interface MeshStatus extends EngineStatus {
   readonly source: { readonly name: string; readonly trouble: string };
   /** Warnings and remarks on the document in force. */
   readonly problems: readonly Problem[];
+  /** What this process knows about itself (`workload`), and for each field who says so: see docs/workload.md. */
+  readonly self: Facts;
   /** Who this process proves to be, and what is wrong with the source of its certificate ('' = nothing); null: nobody. */
   readonly identity: IdentityStatus | null;
   /** The registries that are followed, and what is wrong with each at the moment ('' = nothing). */
@@ -151,7 +153,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
       'createMesh needs a policy: createMesh({ policy: "./policy" }), or INMESH_POLICY set to a file, a folder or a URL',
     );
   }
-  const me = completeWorkload({ ...detectWorkload(), ...options.workload });
+  const { workload: me, facts } = detectWorkload(options.workload);
   const metrics = istioMetrics({ workload: me });
   const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
   let engine: Engine | undefined;
@@ -196,7 +198,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
     const keyring = await openKeyring(options, engine, engineOptions.observer);
     for (const { join } of registries) join?.(me);
-    return await assemble(engine, { options, source, trouble, metrics, watch, keyring, registries, document: () => document! });
+    return await assemble(engine, { options, source, trouble, metrics, watch, keyring, registries, facts, document: () => document! });
   } catch (error) {
     // Half a mesh is none: nothing may go on watching.
     watch.close();
@@ -214,11 +216,12 @@ interface Parts {
   readonly watch: { close(): void };
   readonly keyring: Keyring | undefined;
   readonly registries: readonly Registry[];
+  readonly facts: Facts;
   readonly document: () => Document;
 }
 
 async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
-  const { options, source, trouble, metrics, watch, keyring, registries, document } = parts;
+  const { options, source, trouble, metrics, watch, keyring, registries, facts, document } = parts;
   const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes, credentials: keyring });
   const room = new ServerRoom({ mesh: engine, credentials: keyring });
   let installed: Installed | undefined;
@@ -227,6 +230,7 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     installed: installed === undefined ? 'no' : installed.displaced ? 'displaced' : 'yes',
     source: { name: source.name, trouble: trouble.text },
     problems: document().problems,
+    self: facts,
     identity: identityStatus(keyring),
     registries: registries.map(({ name, trouble: wrong }) => ({ name, trouble: wrong() })),
   });
