@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type DnsServer, dnsmasq, dnsmasqThere } from '../support/dnsmasq.ts';
 import { destinationRule, meshOf, type TestMesh, virtualService } from '../support/mesh.ts';
 import { steadyCalls } from '../support/steady-calls.ts';
+import { endpointAt, testRegistry } from '../support/test-registry.ts';
 
 const there = dnsmasqThere();
 const soon = { timeout: 8000, interval: 20 };
@@ -147,6 +148,39 @@ describe.skipIf(there !== true)(`against a real DNS server${there === true ? '' 
     calls.forget();
     await vi.waitFor(() => expect(calls.total).toBeGreaterThan(50), soon);
     expect(calls.answers).toEqual({ new: calls.total });
+    expect(calls.failures).toEqual([]);
+  });
+
+  it('lets a service move on to another registry: what it names with priority 10 stands behind, and its server may go', async () => {
+    const [machine, pod] = [await member('machine'), await member('pod')];
+    const target = (port: number) => ({ target: 'a.internal', port, priority: 10, weight: 1 });
+    dns = await dnsmasq({ hosts: { 'a.internal': ['127.0.0.1'] }, srv: { '_http._tcp.reviews.internal': [target(machine), target(pod)] } });
+    const kubernetes = testRegistry('kubernetes', 'reviews.internal');
+    kubernetes.say();
+    await using mesh = await meshOf(reviews(1, `  ${srvMember}`), { ...options(), registries: [kubernetes] });
+    await using calls = steadyCalls(mesh, url);
+    await vi.waitFor(() => expect(Object.keys(calls.answers).toSorted()).toEqual(['machine', 'pod']), soon);
+
+    // The pod was in DNS already: it is one endpoint, and now of the first priority.
+    kubernetes.say(endpointAt(pod));
+    await vi.waitFor(
+      () =>
+        expect(clusterOf(mesh)?.endpoints.map(({ endpoint: { port }, priority }) => [port, priority])).toEqual([
+          [pod, 0],
+          [machine, 1],
+        ]),
+      soon,
+    );
+    calls.forget();
+    await vi.waitFor(() => expect(calls.total).toBeGreaterThan(50), soon);
+    expect(calls.answers).toEqual({ pod: calls.total });
+
+    await dns.kill();
+    await vi.waitFor(() => expect(clusterOf(mesh)?.reason).toMatch(/^dns: .*ECONNREFUSED/), soon);
+    await stop(members[0]!);
+    calls.forget();
+    await vi.waitFor(() => expect(calls.total).toBeGreaterThan(50), soon);
+    expect(calls.answers).toEqual({ pod: calls.total });
     expect(calls.failures).toEqual([]);
   });
 

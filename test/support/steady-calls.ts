@@ -7,7 +7,7 @@ export interface SteadyCalls extends AsyncDisposable {
   readonly answers: Readonly<Record<string, number>>;
   /** What was no 200, or no answer. */
   readonly failures: readonly string[];
-  /** Counts answers from 0 again; failures are not forgotten. */
+  /** Counts answers to calls that begin from now on; failures are not forgotten. */
   forget(): void;
 }
 
@@ -17,15 +17,18 @@ export function steadyCalls(mesh: Pick<Mesh, 'fetch'>, url: string, headers: Rea
   let total = 0;
   const failures: string[] = [];
   let stopped = false;
+  let era = 0;
   const caller = async (): Promise<void> => {
     while (!stopped) {
-      const began = total;
+      const began = era;
       try {
         const response = await mesh.fetch(url, { headers });
         const text = await response.text();
         if (!response.ok) failures.push(`${response.status} ${text}`);
-        else if (began <= total) answers[text] = (answers[text] ?? 0) + 1;
-        if (response.ok) total += 1;
+        else if (began === era) {
+          answers[text] = (answers[text] ?? 0) + 1;
+          total += 1;
+        }
       } catch (error) {
         failures.push(String(error));
       }
@@ -42,6 +45,7 @@ export function steadyCalls(mesh: Pick<Mesh, 'fetch'>, url: string, headers: Rea
     },
     failures,
     forget: () => {
+      era += 1;
       answers = {};
       total = 0;
     },
