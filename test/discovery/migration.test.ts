@@ -15,7 +15,7 @@ let open: Upstream[];
 beforeEach(() => {
   open = [];
 });
-afterEach(() => Promise.all(open.map(({ kill }) => kill())));
+afterEach(() => Promise.all(open.map((server) => server.kill())));
 
 async function member(name: string): Promise<Upstream> {
   const server = await upstream(say(name));
