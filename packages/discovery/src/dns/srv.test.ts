@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { dnsLookup, isSrvName } from './lookup.ts';
 
 /** What is said to a question `name type` over TCP and over UDP: records, answers with more to them, or a response code. */
-type Said = readonly Record_[] | Partial<Packet> | number | 'nothing';
+type Said = readonly Record_[] | Partial<Packet> | ((id: number) => Partial<Packet>) | number | 'nothing';
 
 const NXDOMAIN = 3;
 const SERVFAIL = 2;
@@ -55,6 +55,7 @@ class Script {
     this.asked.push(`${way} ${name} ${type}`);
     const said = ((way === 'udp' ? this.udp : undefined) ?? this.tcp)[`${name} ${type}`] ?? NXDOMAIN;
     if (said === 'nothing') return undefined;
+    if (typeof said === 'function') return { type: 'response', id, questions, ...said(id!) };
     const more = typeof said === 'number' ? { flags: said } : Array.isArray(said) ? { answers: [...said] } : (said as Partial<Packet>);
     return { type: 'response', id, questions, ...more };
   }
@@ -173,15 +174,16 @@ describe('the way to the server', () => {
     await using stack = new AsyncDisposableStack();
     const withoutTcp = await new Script().open({ tcp: false });
     stack.defer(() => withoutTcp.close());
-    const forgeries = [
-      { id: 70_000 },
-      { questions: [{ type: 'SRV' as const, name: '_http._tcp.other.internal' }] },
-      { type: 'query' as const },
+    const forgeries: readonly ((id: number) => Partial<Packet>)[] = [
+      (id) => ({ id: (id + 1) % 65_536 }),
+      () => ({ questions: [{ type: 'SRV', name: '_http._tcp.other.internal' }] }),
+      () => ({ type: 'query' }),
     ];
     for (const forged of forgeries) {
-      withoutTcp.udp = { [`${NAME} SRV`]: { answers: all, additionals, ...forged } };
+      const said = (id: number): Partial<Packet> => ({ answers: all, additionals, ...forged(id) });
+      withoutTcp.udp = { [`${NAME} SRV`]: said };
       await expect(dnsLookup({ servers: [withoutTcp.address], timeoutMs: 100 })(NAME)).rejects.toMatchObject({ code: 'ETIMEOUT' });
-      server.tcp[`${NAME} SRV`] = { answers: all, additionals, ...forged };
+      server.tcp[`${NAME} SRV`] = said;
       await expect(look()).rejects.toMatchObject({ code: 'EBADRESP' });
     }
   });
