@@ -128,6 +128,7 @@ describe('who offers a service', () => {
     await expect(look()).rejects.toMatchObject({ code: 'ENOTFOUND', message: `querySrv ENOTFOUND ${NAME}` });
     server.tcp[`${NAME} SRV`] = [srv('.', 0)];
     await expect(look()).rejects.toMatchObject({ code: 'ENODATA' });
+    expect(server.asked).not.toContain('udp . A');
     server.tcp[`${NAME} SRV`] = [srv('gone.internal', 1)];
     await expect(look()).rejects.toMatchObject({ code: 'ENODATA' });
     server.tcp[`${NAME} SRV`] = [];

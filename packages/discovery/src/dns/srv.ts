@@ -59,12 +59,8 @@ function targetsOf(answers: readonly Record_[]): Target[] {
   });
   // Weights count among targets of one priority.
   const zeros = new Set(records.filter(({ weight }) => weight === 0).map(({ priority }) => priority));
-  const some = new Set(records.filter(({ weight }) => weight > 0).map(({ priority }) => priority));
   return records
-    .map((record) => ({
-      ...record,
-      weight: record.weight === 0 ? 1 : record.weight * (zeros.has(record.priority) && some.has(record.priority) ? ABOVE_ZERO : 1),
-    }))
+    .map((record) => ({ ...record, weight: record.weight === 0 ? 1 : record.weight * (zeros.has(record.priority) ? ABOVE_ZERO : 1) }))
     .toSorted((a, b) => a.priority - b.priority);
 }
 
