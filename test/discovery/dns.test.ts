@@ -1,5 +1,9 @@
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { join } from 'node:path';
 import type { MeshStatus } from 'inmesh';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type DnsServer, dnsmasq, dnsmasqThere } from '../support/dnsmasq.ts';
@@ -236,6 +240,29 @@ spec:
 `;
   await using asked = await meshOf(entry, nowhere);
   expect(await (await asked.fetch(`http://localhost:${port}/`)).text()).toBe('here');
+});
+
+it('keeps a process alive for a call that waits for a look-up, and for nothing else', async () => {
+  // A server that hears and never answers. A look-up takes three seconds there.
+  const silent = createTcpServer((socket) => void socket.on('error', () => {}).resume()).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const mute = createSocket('udp4').bind(port, '127.0.0.1');
+  await once(mute, 'listening');
+  for (const name of ['a.internal', '_http._tcp.reviews.internal']) {
+    const args = ['--conditions=@inmesh/source', '--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'dns.child.ts'), `127.0.0.1:${port}`, name]; // prettier-ignore
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let said = '';
+    let saidAt = 0;
+    child.stdout.on('data', (chunk) => {
+      said += String(chunk);
+      saidAt = performance.now();
+    });
+    const [code] = (await once(child, 'exit')) as [number];
+    expect({ said, code }).toEqual({ said: 'gave up\n', code: 0 });
+    expect(performance.now() - saidAt).toBeLessThan(1000);
+  }
+  await Promise.all([new Promise<unknown>((resolve) => silent.close(resolve)), new Promise<void>((resolve) => mute.close(resolve))]);
 });
 
 it('refuses servers it cannot read', async () => {

@@ -2,13 +2,22 @@ import { createSocket } from 'node:dgram';
 import { randomInt } from 'node:crypto';
 import { connect, isIPv6 } from 'node:net';
 import { type Answer, decode, encode, type Packet, RECURSION_DESIRED, streamDecode, streamEncode } from 'dns-packet';
-import { isNone, lookupError, type LookupCode } from './errors.ts';
+import { isNone, lookupError, type LookupCode, type LookupError } from './errors.ts';
 import type { Server } from './servers.ts';
 
-/** What a server said to a question it could answer. */
+/** What a server that knows said to a question. */
 export interface Reply {
   readonly answers: readonly Answer[];
   readonly additionals: readonly Answer[];
+}
+
+export type QuestionType = 'A' | 'AAAA' | 'SRV';
+
+export interface AskOptions {
+  readonly servers: readonly Server[];
+  /** For each server: half of it by UDP, half by TCP. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
 }
 
 /** What goes over UDP unfragmented on any path (DNS flag day 2020). */
@@ -21,64 +30,69 @@ const CODES: Readonly<Record<string, LookupCode>> = {
   NOTIMP: 'ENOTIMP',
 };
 
+/** As node:dns names its questions in errors. */
+const WORDS = { A: 'queryA', AAAA: 'queryAaaa', SRV: 'querySrv' } as const;
+
+/** After these the other way to the same server may do better. */
+const OTHER_WAY: ReadonlySet<LookupCode> = new Set(['ETIMEOUT', 'ECONNREFUSED', 'ETRUNCATED']);
+
 /**
- * Asks for SRV records, by TCP: Consul answers over UDP with three of them, or as many as fit, and does not say that it left some out.
- * Where TCP is shut, by UDP, and then a truncated answer is a failure: half a list is none. One server after another is asked until
- * one knows, or knows that there are none; `timeoutMs` is for each. Rejects with the error of the last.
+ * Asks one server after another until one knows, or knows that there is nothing: by UDP, and by TCP where that is silent or too small.
+ * SRV records by TCP first: Consul answers over UDP with as many as fit, and does not say that it left some out. Half an answer is
+ * a failure. Not by node:dns, whose questions keep a process alive that has nothing else to do. Rejects with the error of the last server.
  */
-export async function askForServices(name: string, servers: readonly Server[], timeoutMs: number, signal?: AbortSignal): Promise<Reply> {
-  let failure = lookupError('ECONNREFUSED', 'querySrv', name);
+export async function ask(name: string, type: QuestionType, { servers, timeoutMs, signal }: AskOptions): Promise<Reply> {
+  const fault = (code: LookupCode): LookupError => lookupError(code, WORDS[type], name);
+  const asked: Question = { type, name: name.replace(/\.$/, ''), fault };
+  let failure = fault('ECONNREFUSED');
   for (const server of servers) {
-    for (const way of [overTcp, overUdp]) {
-      signal?.throwIfAborted();
+    for (const way of type === 'SRV' ? [overTcp, overUdp] : [overUdp, overTcp]) {
       try {
-        return replyOf(await way(name, server, timeoutMs / 2, signal), name);
+        return replyOf(await way(asked, server, timeoutMs / 2, signal), fault);
       } catch (error) {
-        failure = error as typeof failure;
-        if (isNone(error)) throw error;
-        // It did answer, and UDP would not make it say more.
-        if (failure.code !== 'ETIMEOUT' && failure.code !== 'ECONNREFUSED') break;
+        failure = error as LookupError;
+        if (isNone(error) || failure.code === 'ECANCELLED') throw error;
+        if (!OTHER_WAY.has(failure.code)) break;
       }
     }
   }
   throw failure;
 }
 
-function replyOf(packet: Packet & { readonly rcode?: string; readonly flag_tc?: boolean }, name: string): Reply {
+interface Question {
+  readonly type: QuestionType;
+  readonly name: string;
+  readonly fault: (code: LookupCode) => LookupError;
+}
+
+function replyOf(packet: Packet & { readonly rcode?: string; readonly flag_tc?: boolean }, fault: Question['fault']): Reply {
   const { rcode = 'NOERROR', answers = [], additionals = [] } = packet;
-  if (rcode !== 'NOERROR') throw lookupError(CODES[rcode] ?? 'EBADRESP', 'querySrv', name);
-  if (packet.flag_tc === true) throw lookupError('ETRUNCATED', 'querySrv', name);
+  if (rcode !== 'NOERROR') throw fault(CODES[rcode] ?? 'EBADRESP');
+  if (packet.flag_tc === true) throw fault('ETRUNCATED');
   return { answers, additionals };
 }
 
-type Ask = (name: string, server: Server, timeoutMs: number, signal?: AbortSignal) => Promise<Packet>;
+type Way = (question: Question, server: Server, timeoutMs: number, signal?: AbortSignal) => Promise<Packet>;
 
-function question(name: string): Packet & { readonly id: number } {
-  return {
-    type: 'query',
-    id: randomInt(65_536),
-    flags: RECURSION_DESIRED,
-    questions: [{ type: 'SRV', name }],
-    additionals: [
-      { type: 'OPT', name: '.', udpPayloadSize: UDP_BYTES, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] },
-    ],
-  };
-}
+const packetOf = ({ type, name }: Question): Packet => ({
+  type: 'query',
+  id: randomInt(65_536),
+  flags: RECURSION_DESIRED,
+  questions: [{ type, name }],
+  additionals: [
+    { type: 'OPT', name: '.', udpPayloadSize: UDP_BYTES, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] },
+  ],
+});
 
 /** Only who answers this question is heard. */
-function answers(packet: Packet, asked: Packet): boolean {
-  const [sent, heard] = [asked.questions![0]!, packet.questions?.[0]];
-  return (
-    packet.type === 'response' &&
-    packet.id === asked.id &&
-    heard?.type === 'SRV' &&
-    heard.name.toLowerCase() === sent.name.toLowerCase().replace(/\.$/, '')
-  );
+function answers(packet: Packet, { id }: Packet, { type, name }: Question): boolean {
+  const heard = packet.questions?.[0];
+  return packet.type === 'response' && packet.id === id && heard?.type === type && heard.name.toLowerCase() === name.toLowerCase();
 }
 
-const overTcp: Ask = (name, { host, port }, timeoutMs, signal) =>
-  settled(name, timeoutMs, signal, (resolve, reject) => {
-    const asked = question(name);
+const overTcp: Way = (question, { host, port }, timeoutMs, signal) =>
+  settled(question, timeoutMs, signal, (resolve, reject) => {
+    const asked = packetOf(question);
     const socket = connect({ host, port }).unref();
     let received = Buffer.alloc(0);
     socket.on('connect', () => socket.write(streamEncode(asked)));
@@ -86,24 +100,24 @@ const overTcp: Ask = (name, { host, port }, timeoutMs, signal) =>
       received = Buffer.concat([received, chunk]);
       if (received.length < 2 || received.length < received.readUInt16BE(0) + 2) return;
       const packet = readable(() => streamDecode(received));
-      if (packet !== null && answers(packet, asked)) resolve(packet);
-      else reject(lookupError('EBADRESP', 'querySrv', name));
+      if (packet !== null && answers(packet, asked, question)) resolve(packet);
+      else reject(question.fault('EBADRESP'));
     });
-    socket.on('error', () => reject(lookupError('ECONNREFUSED', 'querySrv', name)));
-    socket.on('close', () => reject(lookupError('ECONNREFUSED', 'querySrv', name)));
+    socket.on('error', () => reject(question.fault('ECONNREFUSED')));
+    socket.on('close', () => reject(question.fault('ECONNREFUSED')));
     return () => socket.destroy();
   });
 
-const overUdp: Ask = (name, { host, port }, timeoutMs, signal) =>
-  settled(name, timeoutMs, signal, (resolve, reject) => {
-    const asked = question(name);
+const overUdp: Way = (question, { host, port }, timeoutMs, signal) =>
+  settled(question, timeoutMs, signal, (resolve, reject) => {
+    const asked = packetOf(question);
     // A connected socket hears its server only, from a port nobody can guess.
     const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4').unref();
-    socket.on('error', () => reject(lookupError('ECONNREFUSED', 'querySrv', name)));
+    socket.on('error', () => reject(question.fault('ECONNREFUSED')));
     socket.on('message', (message) => {
       const packet = readable(() => decode(message));
       // Anything else may be forged: the answer may still come.
-      if (packet !== null && answers(packet, asked)) resolve(packet);
+      if (packet !== null && answers(packet, asked, question)) resolve(packet);
     });
     socket.connect(port, host, () => socket.send(encode(asked)));
     return () => socket.close();
@@ -111,18 +125,19 @@ const overUdp: Ask = (name, { host, port }, timeoutMs, signal) =>
 
 /** One ending, by answer, time or `signal`, after which nothing is left open. */
 async function settled(
-  name: string,
+  question: Question,
   timeoutMs: number,
   signal: AbortSignal | undefined,
   open: (resolve: (packet: Packet) => void, reject: (error: Error) => void) => () => void,
 ): Promise<Packet> {
+  if (signal?.aborted === true) throw question.fault('ECANCELLED');
   let close: (() => void) | undefined;
   let timer: NodeJS.Timeout | undefined;
   let aborted: (() => void) | undefined;
   try {
     return await new Promise<Packet>((resolve, reject) => {
-      timer = setTimeout(() => reject(lookupError('ETIMEOUT', 'querySrv', name)), timeoutMs).unref();
-      aborted = () => reject(lookupError('ECANCELLED', 'querySrv', name));
+      timer = setTimeout(() => reject(question.fault('ETIMEOUT')), timeoutMs).unref();
+      aborted = () => reject(question.fault('ECANCELLED'));
       signal?.addEventListener('abort', aborted, { once: true });
       close = open(resolve, reject);
     });

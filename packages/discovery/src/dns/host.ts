@@ -1,6 +1,7 @@
 import type { Clock, Closeable, Timer } from '@inmesh/core';
 import { isNone, lookupError } from './errors.ts';
-import type { Answer, Lookup } from './lookup.ts';
+import type { Answer } from './answer.ts';
+import type { Lookup } from './lookup.ts';
 
 /** What is known of a name. After a failure the answers before it stay. */
 export interface HostState {

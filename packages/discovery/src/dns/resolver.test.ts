@@ -2,7 +2,8 @@ import type { EndpointSpec, Service } from '@inmesh/policy';
 import type { Resolution } from '@inmesh/core';
 import { type FakeClock, fakeClock, testService, testSpec } from '@inmesh/core/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Answer, Lookup } from './lookup.ts';
+import type { Answer } from './answer.ts';
+import type { Lookup } from './lookup.ts';
 import { dnsResolver, type DnsResolverOptions } from './resolver.ts';
 
 /** What the names answer: addresses (with a TTL of 30 s), whole answers, an error, or never. */

@@ -3,7 +3,8 @@ import { addressOf, type Closeable, type Endpoint, type Resolution, type Resolve
 import type { EndpointSpec } from '@inmesh/policy';
 import { type HostState, HostWatch } from './host.ts';
 import { Leaving } from './leaving.ts';
-import { type Answer, dnsLookup, isSrvName, type Lookup, type LookupOptions } from './lookup.ts';
+import type { Answer } from './answer.ts';
+import { dnsLookup, isSrvName, type Lookup, type LookupOptions } from './lookup.ts';
 
 /** `family` and `servers` are for the default look-up. */
 export interface DnsResolverOptions extends Omit<LookupOptions, 'timeoutMs'> {

@@ -1,69 +1,13 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { type AddressInfo, createServer, type Server as TcpServer } from 'node:net';
-import { type Answer as Record_, decode, encode, type Packet, streamDecode, streamEncode } from 'dns-packet';
+import type { Answer as Record_, Packet } from 'dns-packet';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { a, aaaa, NameServer, NXDOMAIN, SERVFAIL, TRUNCATED } from '../testing/name-server.ts';
 import { dnsLookup, isSrvName } from './lookup.ts';
 
-/** What is said to a question `name type` over TCP and over UDP: records, answers with more to them, or a response code. */
-type Said = readonly Record_[] | Partial<Packet> | ((id: number) => Partial<Packet>) | number | 'nothing';
-
-const NXDOMAIN = 3;
-const SERVFAIL = 2;
-const TRUNCATED = 1 << 9;
 const NAME = '_http._tcp.reviews.internal';
 
-/** A name server of scripted answers on a port of its own. */
-class Script {
-  tcp: Record<string, Said> = {};
-  udp: Record<string, Said> | undefined = undefined;
-  readonly asked: string[] = [];
-  #udp: Socket = createSocket('udp4');
-  #tcp: TcpServer = createServer();
-  address = '';
-
-  async open({ tcp = true } = {}): Promise<this> {
-    this.#tcp.on('connection', (socket) => {
-      socket.on('error', () => {});
-      socket.on('data', (data) => {
-        const answer = this.#answer('tcp', streamDecode(data)!);
-        // In two pieces, as the network may deliver it.
-        if (answer === undefined) return;
-        const bytes = streamEncode(answer);
-        socket.write(bytes.subarray(0, 5));
-        setImmediate(() => socket.end(bytes.subarray(5)));
-      });
-    });
-    this.#udp.on('message', (message, { port, address }) => {
-      const answer = this.#answer('udp', decode(message));
-      if (answer !== undefined) this.#udp.send(encode(answer), port, address);
-    });
-    await new Promise<void>((resolve) => this.#tcp.listen(0, '127.0.0.1', resolve));
-    const { port } = this.#tcp.address() as AddressInfo;
-    if (!tcp) await new Promise<unknown>((resolve) => this.#tcp.close(resolve));
-    await new Promise<void>((resolve) => this.#udp.bind(port, '127.0.0.1', resolve));
-    this.address = `127.0.0.1:${port}`;
-    return this;
-  }
-
-  async close(): Promise<void> {
-    await new Promise<unknown>((resolve) => this.#udp.close(() => resolve(undefined)));
-    if (this.#tcp.listening) await new Promise<unknown>((resolve) => this.#tcp.close(resolve));
-  }
-
-  #answer(way: 'tcp' | 'udp', { id, questions = [] }: Packet): Packet | undefined {
-    const { name, type } = questions[0]!;
-    this.asked.push(`${way} ${name} ${type}`);
-    const said = ((way === 'udp' ? this.udp : undefined) ?? this.tcp)[`${name} ${type}`] ?? NXDOMAIN;
-    if (said === 'nothing') return undefined;
-    if (typeof said === 'function') return { type: 'response', id, questions, ...said(id!) };
-    const more = typeof said === 'number' ? { flags: said } : Array.isArray(said) ? { answers: [...said] } : (said as Partial<Packet>);
-    return { type: 'response', id, questions, ...more };
-  }
-}
-
-let server: Script;
+let server: NameServer;
 beforeEach(async () => {
-  server = await new Script().open();
+  server = await new NameServer().open();
 });
 afterEach(() => server.close());
 
@@ -73,7 +17,6 @@ const srv = (target: string, port: number, { weight = 1, priority = 0, ttl = 60 
   ttl,
   data: { target, port, weight, priority },
 });
-const a = (name: string, data: string, ttl = 60): Record_ => ({ type: 'A', name, ttl, data });
 const look = (timeoutMs = 1000) => dnsLookup({ servers: [server.address], timeoutMs })(NAME);
 
 it('is for names that RFC 2782 gives to services, and for no others', () => {
@@ -99,7 +42,7 @@ describe('who offers a service', () => {
 
   it('is looked up where the answer brings no addresses; a target that has none is left out', async () => {
     server.tcp[`${NAME} SRV`] = [srv('a.internal', 1), srv('b.internal', 2), srv('c.internal', 3)];
-    server.udp = { 'a.internal A': [a('a.internal', '10.0.0.1', 7)], 'c.internal A': [], 'c.internal AAAA': [{ type: 'AAAA', name: 'c.internal', ttl: 9, data: 'fd00::1' }] }; // prettier-ignore
+    server.udp = { 'a.internal A': [a('a.internal', '10.0.0.1', 7)], 'c.internal A': [], 'c.internal AAAA': [aaaa('c.internal', 'fd00::1', 9)] }; // prettier-ignore
     expect(await look()).toMatchObject([
       { address: '10.0.0.1', port: 1, ttlMs: 7000 },
       { address: 'fd00::1', port: 3, ttlMs: 9000 },
@@ -149,7 +92,7 @@ describe('the way to the server', () => {
 
   it('is UDP where TCP is shut; half an answer is none there', async () => {
     await server.close();
-    server = await new Script().open({ tcp: false });
+    server = await new NameServer().open({ tcp: false });
     server.udp = { [`${NAME} SRV`]: { answers: all, additionals } };
     expect(await look()).toHaveLength(5);
     server.udp = { [`${NAME} SRV`]: { answers: all.slice(0, 3), additionals, flags: TRUNCATED } };
@@ -158,7 +101,7 @@ describe('the way to the server', () => {
 
   it('goes on to the next server where one cannot say, and stops at one that knows there is nothing', async () => {
     await using stack = new AsyncDisposableStack();
-    const second = await new Script().open();
+    const second = await new NameServer().open();
     stack.defer(() => second.close());
     second.tcp[`${NAME} SRV`] = { answers: all, additionals };
     const both = dnsLookup({ servers: [server.address, second.address], timeoutMs: 200 });
@@ -173,7 +116,7 @@ describe('the way to the server', () => {
 
   it('hears no answer to another question', async () => {
     await using stack = new AsyncDisposableStack();
-    const withoutTcp = await new Script().open({ tcp: false });
+    const withoutTcp = await new NameServer().open({ tcp: false });
     stack.defer(() => withoutTcp.close());
     const forgeries: readonly ((id: number) => Partial<Packet>)[] = [
       (id) => ({ id: (id + 1) % 65_536 }),

@@ -1,16 +1,13 @@
 import type { Answer as Record_ } from 'dns-packet';
 import { isNone, lookupError } from './errors.ts';
-import { askForServices } from './exchange.ts';
-import type { Answer, Family } from './lookup.ts';
-import type { Server } from './servers.ts';
+import { ask, type AskOptions } from './exchange.ts';
+import { ttlOf } from './addresses.ts';
+import type { Answer, Family } from './answer.ts';
 
-export interface SrvTools {
-  readonly servers: readonly Server[];
+export interface SrvTools extends AskOptions {
   readonly family: Family;
-  readonly timeoutMs: number;
   /** Addresses of a target the answer brought none of. */
   readonly addressesOf: (host: string) => Promise<readonly Answer[]>;
-  readonly signal?: AbortSignal;
 }
 
 interface Target {
@@ -28,8 +25,8 @@ const ABOVE_ZERO = 100;
  * additional section where it has them, else they are looked up. A target that has none is left out; one that cannot be looked up fails
  * the whole, or the others would draw its load. Rejects with ENODATA where nobody offers it, which a lone target `.` says as well.
  */
-export async function lookupSrv(name: string, { servers, family, timeoutMs, addressesOf, signal }: SrvTools): Promise<readonly Answer[]> {
-  const { answers, additionals } = await askForServices(name, servers, timeoutMs, signal);
+export async function lookupSrv(name: string, { family, addressesOf, ...options }: SrvTools): Promise<readonly Answer[]> {
+  const { answers, additionals } = await ask(name, 'SRV', options);
   const targets = targetsOf(answers);
   const ttlMs = Math.min(...answers.map(ttlOf));
   const hosts = [...new Set(targets.map(({ host }) => host))];
@@ -76,8 +73,6 @@ function broughtFor(host: string, additionals: readonly Record_[], family: Famil
   }
   return of(family.startsWith('V6') ? 'AAAA' : 'A');
 }
-
-const ttlOf = (record: Record_): number => ('ttl' in record && record.ttl !== undefined ? record.ttl * 1000 : Infinity);
 
 function noneOnly(error: unknown): readonly Answer[] {
   if (isNone(error)) return [];
