@@ -181,6 +181,12 @@ describe.skipIf(there !== true)(`against a real DNS server${there === true ? '' 
 
     await dns.kill();
     await vi.waitFor(() => expect(clusterOf(mesh)?.reason).toMatch(/^dns: .*ECONNREFUSED/), soon);
+    // A policy that changes meanwhile is about those that DNS named, too.
+    mesh.set(reviews(1, '  endpoints: [{ address: _http._tcp.reviews.internal, labels: { platform: machines } }]'));
+    expect(clusterOf(mesh)?.endpoints.map(({ endpoint: { port, labels } }) => [port, labels])).toEqual([
+      [pod, {}],
+      [machine, { platform: 'machines' }],
+    ]);
     await stop(members[0]!);
     calls.forget();
     await vi.waitFor(() => expect(calls.total).toBeGreaterThan(50), soon);

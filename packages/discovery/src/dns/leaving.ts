@@ -24,7 +24,9 @@ export class Leaving {
     const now = this.#clock.now();
     const next = new Map(endpoints.map((endpoint) => [endpoint.address, endpoint]));
     for (const [address, endpoint] of this.#present)
-      if (!next.has(address)) this.#left.set(address, { endpoint: { ...endpoint, health: 'draining' }, until: now + this.#drainMs });
+      // One that was not healthy before is no worse for going at once.
+      if (!next.has(address) && endpoint.health === 'healthy')
+        this.#left.set(address, { endpoint: { ...endpoint, health: 'draining' }, until: now + this.#drainMs });
     for (const [address, { until }] of this.#left) if (until <= now || next.has(address)) this.#left.delete(address);
     this.#present = next;
     this.#timer?.cancel();

@@ -247,6 +247,15 @@ describe('an address that is gone', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('leaves at once if it was not healthy', async () => {
+    zone = { 'a.example.com': ['10.0.0.1'], 'b.example.com': ['10.0.1.1', '10.0.1.2'] };
+    const { words, settled } = follow(members(testSpec('a.example.com'), testSpec('b.example.com', { health: 'draining' })));
+    await settled();
+    zone = { 'a.example.com': ['10.0.0.1'], 'b.example.com': ['10.0.1.2'] };
+    await clock.pass(30_000);
+    expect(words()).toEqual(['10.0.0.1:8080 (10.0.1.1:8080) (10.0.1.2:8080)', '10.0.0.1:8080 (10.0.1.2:8080)']);
+  });
+
   it('leaves at once where only the first counts', async () => {
     zone = { 'db.example.com': ['10.0.0.1'] };
     const { words, settled } = follow({ resolution: 'dnsRoundRobin' });
