@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createMesh } from 'inmesh';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { meshOf, serviceEntry, virtualService } from './support/mesh.ts';
 import { say, upstream, type Upstream } from './support/upstream.ts';
 
@@ -40,6 +40,39 @@ describe('createMesh', () => {
     expect(error).toMatchObject({ code: 'POLICY_INVALID' });
     expect(error!.message).toMatch(/broken\.yaml:\d+:\d+ .*hostz/);
     expect(error!.message).toMatch(/broken\.yaml:\d+:\d+ .*3x/);
+  });
+
+  it('knows who it is, and tells where from: in status, on the admin port, in metrics', async () => {
+    vi.stubEnv('ISTIO_META_WORKLOAD_NAME', 'storefront-v2');
+    vi.stubEnv('ISTIO_META_CLUSTER_ID', 'east');
+    vi.stubEnv('ISTIO_METAJSON_LABELS', '{"app":"storefront","app.kubernetes.io/version":"v2"}');
+    try {
+      const file = join(folder, 'self.yaml');
+      writeFileSync(file, serviceEntry(HOST, [shop.port]));
+      const mesh = await createMesh({ policy: file, admin: 0, workload: { namespace: 'web' } });
+      const self = {
+        name: { value: 'storefront-v2', from: 'ISTIO_META_WORKLOAD_NAME' },
+        namespace: { value: 'web', from: 'createMesh({ workload })' },
+        canonicalService: { value: 'storefront', from: 'label app' },
+        canonicalRevision: { value: 'v2', from: 'label app.kubernetes.io/version' },
+        'label app': { value: 'storefront', from: 'ISTIO_METAJSON_LABELS' },
+      };
+      expect(mesh.status().self).toMatchObject(self);
+      expect(mesh.status().workload).toMatchObject({ name: 'storefront-v2', namespace: 'web', cluster: 'east' });
+      expect(await (await fetch(`${mesh.adminUrl}/status`)).json()).toMatchObject({ self });
+      await mesh.request(`http://${HOST}/`);
+      for (const label of [
+        'workload="storefront-v2"',
+        'workload_namespace="web"',
+        'canonical_service="storefront"',
+        'canonical_revision="v2"',
+        'cluster="east"',
+      ])
+        expect(mesh.metrics()).toContain(`source_${label}`);
+      await mesh.close();
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   it('begins with the bundled policy while the remote one cannot be had', async () => {

@@ -13,7 +13,7 @@ import {
   systemClock,
   type TokenVerifiers,
 } from '@inmesh/core';
-import { dnsResolver, type Registry } from '@inmesh/discovery';
+import { type Registry } from '@inmesh/discovery';
 import { createGrpcClients, type GrpcClients, type GrpcServers } from '@inmesh/grpc';
 import {
   type Connectrpc,
@@ -27,11 +27,12 @@ import {
   MeshDispatcher,
   type Request,
 } from '@inmesh/http';
-import { type Document, type Problem, resolve, workload as completeWorkload, type Workload } from '@inmesh/policy';
+import { type Document, type Problem, resolve, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource } from '@inmesh/policy/source';
 import { istioMetrics } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
-import { detectWorkload } from './environment.ts';
+import { type DnsOptions, openDns } from './dns.ts';
+import { detectWorkload, type Facts } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
 import { policyFrom } from './policy.ts';
 import { openRegistries } from './registries.ts';
@@ -69,6 +70,8 @@ export interface CreateMeshOptions {
    * [] for none.
    */
   readonly registries?: readonly (string | Registry)[];
+  /** How names are looked up: which servers are asked (INMESH_DNS_SERVERS), for which families of addresses. */
+  readonly dns?: DnsOptions;
   /** Where endpoints come from besides: the lists of all that handle a service are one. */
   readonly resolvers?: readonly Resolver[];
   /** Who else counts calls and hears of events. */
@@ -94,6 +97,8 @@ export interface MeshStatus extends EngineStatus {
   readonly source: { readonly name: string; readonly trouble: string };
   /** Warnings and remarks on the document in force. */
   readonly problems: readonly Problem[];
+  /** What this process knows about itself (`workload`), and for each field who says so: see docs/workload.md. */
+  readonly self: Facts;
   /** Who this process proves to be, and what is wrong with the source of its certificate ('' = nothing); null: nobody. */
   readonly identity: IdentityStatus | null;
   /** The registries that are followed, and what is wrong with each at the moment ('' = nothing). */
@@ -149,12 +154,14 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
       'createMesh needs a policy: createMesh({ policy: "./policy" }), or INMESH_POLICY set to a file, a folder or a URL',
     );
   }
-  const me = completeWorkload({ ...detectWorkload(), ...options.workload });
+  const { workload: me, facts } = detectWorkload(options.workload);
   const metrics = istioMetrics({ workload: me });
   const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
+  let engine: Engine | undefined;
+  const dns = openDns(options.dns, () => engine?.settings.dnsRefreshRateMs ?? 60_000);
   const registries = await openRegistries(options.registries);
   const engineOptions = {
-    resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dnsResolver()],
+    resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     observer: joinObservers(observers),
     localReplies: options.localReplies,
     audit: options.audit,
@@ -166,7 +173,6 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   );
   const trouble = { text: '' };
   let document: Document | undefined;
-  let engine: Engine | undefined;
   const handlers: DocumentHandlers = {
     document: (next) => {
       // Before the engine exists, the first document waits here for it.
@@ -193,7 +199,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
     const keyring = await openKeyring(options, engine, engineOptions.observer);
     for (const { join } of registries) join?.(me);
-    return await assemble(engine, { options, source, trouble, metrics, watch, keyring, registries, document: () => document! });
+    return await assemble(engine, { options, source, trouble, metrics, watch, keyring, registries, facts, document: () => document! });
   } catch (error) {
     // Half a mesh is none: nothing may go on watching.
     watch.close();
@@ -211,11 +217,12 @@ interface Parts {
   readonly watch: { close(): void };
   readonly keyring: Keyring | undefined;
   readonly registries: readonly Registry[];
+  readonly facts: Facts;
   readonly document: () => Document;
 }
 
 async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
-  const { options, source, trouble, metrics, watch, keyring, registries, document } = parts;
+  const { options, source, trouble, metrics, watch, keyring, registries, facts, document } = parts;
   const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes, credentials: keyring });
   const room = new ServerRoom({ mesh: engine, credentials: keyring });
   let installed: Installed | undefined;
@@ -224,6 +231,7 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     installed: installed === undefined ? 'no' : installed.displaced ? 'displaced' : 'yes',
     source: { name: source.name, trouble: trouble.text },
     problems: document().problems,
+    self: facts,
     identity: identityStatus(keyring),
     registries: registries.map(({ name, trouble: wrong }) => ({ name, trouble: wrong() })),
   });

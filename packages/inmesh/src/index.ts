@@ -1,4 +1,6 @@
 export { createMesh, type IdentityStatus, type AdminAddress, type CreateMeshOptions, type Mesh, type MeshStatus } from './create-mesh.ts';
+export type { DnsOptions } from './dns.ts';
+export type { Fact, Facts } from './environment.ts';
 export { MeshError, type Code, type Explanation, type ExplainRequest, type MeshEvent, type Observer, type Resolver } from '@inmesh/core';
 export type {
   Attached,

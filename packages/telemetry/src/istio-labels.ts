@@ -1,6 +1,6 @@
 import type { Endpoint, InboundInfo, Principal, RouteInfo } from '@inmesh/core';
 import { printFlags } from '@inmesh/core';
-import type { Workload } from '@inmesh/policy';
+import { canonicalRevision, canonicalService, type Workload } from '@inmesh/policy';
 
 // Labels of Istio's standard metrics as its istio_stats filter fills them for reporter="source" (istio.io "Istio Standard
 // Metrics"; envoy contrib/istio/filters/http/istio_stats). What is not known is "unknown", never empty: dashboards and Kiali drop
@@ -16,22 +16,15 @@ const OUTSIDE: ReadonlySet<string> = new Set(['PassthroughCluster', 'BlackHoleCl
 
 const known = (...values: (string | undefined)[]): string => values.find((value) => value !== undefined && value !== '') ?? UNKNOWN;
 
-/** Istio derives the canonical service and revision of a workload from these labels, in this order. */
-const canonicalService = (labels: Labels, workload: string): string =>
-  known(labels['service.istio.io/canonical-name'], labels['app.kubernetes.io/name'], labels['app'], workload);
-
-function canonicalRevision(labels: Labels): string {
-  const revision = known(labels['service.istio.io/canonical-revision'], labels['app.kubernetes.io/version'], labels['version']);
-  return revision === UNKNOWN ? 'latest' : revision;
-}
+const canonical = (labels: Labels, workload: string): string => known(canonicalService(labels, workload).value);
 
 /** The process itself: the same in all of its series. */
 export function sourceLabels({ name, namespace, labels, cluster }: Workload): Labels {
   return {
     reporter: 'source',
     source_workload: known(name),
-    source_canonical_service: canonicalService(labels, name),
-    source_canonical_revision: canonicalRevision(labels),
+    source_canonical_service: canonical(labels, name),
+    source_canonical_revision: canonicalRevision(labels).value,
     source_workload_namespace: known(namespace),
     // Ours, once connections carry it: plaintext has no principal.
     source_principal: UNKNOWN,
@@ -53,8 +46,8 @@ export function destinationLabels(endpoint: Endpoint | undefined, workload: Work
     destination_principal: principal(serviceAccount, namespace, trustDomain),
     destination_app: known(labels['app']),
     destination_version: known(labels['version']),
-    destination_canonical_service: canonicalService(labels, name),
-    destination_canonical_revision: canonicalRevision(labels),
+    destination_canonical_service: canonical(labels, name),
+    destination_canonical_revision: canonicalRevision(labels).value,
     destination_cluster: cluster,
   };
 }
@@ -96,11 +89,11 @@ export function ownLabels({ name, namespace, labels, cluster, serviceAccount }: 
     destination_principal: principal(serviceAccount, namespace, trustDomain),
     destination_app: known(labels['app']),
     destination_version: known(labels['version']),
-    destination_canonical_service: canonicalService(labels, name),
-    destination_canonical_revision: canonicalRevision(labels),
+    destination_canonical_service: canonical(labels, name),
+    destination_canonical_revision: canonicalRevision(labels).value,
     destination_cluster: cluster === '' ? DEFAULT_CLUSTER : cluster,
-    destination_service: known(info.service, canonicalService(labels, name)),
-    destination_service_name: known(info.serviceName, canonicalService(labels, name)),
+    destination_service: known(info.service, canonical(labels, name)),
+    destination_service_name: known(info.serviceName, canonical(labels, name)),
     destination_service_namespace: known(info.serviceNamespace, namespace),
   };
 }

@@ -88,6 +88,22 @@ test('a changed service is looked up anew while the old list serves, and the old
   expect(feed.endpoints!.map(({ address }) => address)).toEqual(['10.0.0.1:80']);
 });
 
+test('a changed service is followed before the old one is left: what a resolver shares between both is not forgotten', () => {
+  const order: string[] = [];
+  const watch: Resolver['watch'] = ({ service }, say) => {
+    order.push(`watch ${service.addresses.join()}`);
+    say(bound('10.0.0.1:80'));
+    return { close: () => void order.push(`close ${service.addresses.join()}`) };
+  };
+  const feed = new EndpointFeed(dns, 80, tools({ ...scripted, watch }));
+  feed.subscribe(() => {});
+  feed.use(testService({ resolution: 'dns', addresses: ['1.2.3.4'] }));
+  feed.use(testService({ resolution: 'static' })); // nobody knows those
+  expect(order).toEqual(['watch ', 'watch 1.2.3.4', 'close ', 'close 1.2.3.4']);
+  feed.close();
+  expect(order).toHaveLength(4);
+});
+
 test('closes with the last snapshot that names it, and is the same for all until then', () => {
   const book = new LeaseBook();
   const [first, second] = [book.scope(), book.scope()];

@@ -82,7 +82,8 @@ export class EndpointFeed {
   #begin(): void {
     this.#era += 1;
     const era = this.#era;
-    this.#watch?.close();
+    // Closed last: what the resolvers know and both of them follow is not forgotten in between, which they might not learn again now.
+    const before = this.#watch;
     this.#watch = undefined;
     const { clock, random } = this.#tools;
     const ref: ServiceRef = { service: this.#service, port: this.#servicePort() };
@@ -104,6 +105,8 @@ export class EndpointFeed {
     } catch (error) {
       // Resolvers are written by others; one that breaks is a failed look-up, not a broken mesh.
       if (era === this.#era) this.#hear({ state: 'failed', reason: error instanceof Error ? error.message : String(error) });
+    } finally {
+      before?.close();
     }
   }
 

@@ -1,2 +1,3 @@
 export { dnsResolver, type DnsResolverOptions } from './resolver.ts';
-export { type Answer, dnsLookup, type Family, type Lookup, type LookupOptions } from './lookup.ts';
+export type { Answer, Family } from './answer.ts';
+export { dnsLookup, type Lookup, type LookupOptions } from './lookup.ts';

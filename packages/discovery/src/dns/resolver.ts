@@ -2,17 +2,25 @@ import { isIP } from 'node:net';
 import { addressOf, type Closeable, type Endpoint, type Resolution, type Resolver, type ServiceRef } from '@inmesh/core';
 import type { EndpointSpec } from '@inmesh/policy';
 import { type HostState, HostWatch } from './host.ts';
-import { dnsLookup, type Family, type Lookup } from './lookup.ts';
+import { Leaving } from './leaving.ts';
+import type { Answer } from './answer.ts';
+import { dnsLookup, isSrvName, type Lookup, type LookupOptions } from './lookup.ts';
 
-export interface DnsResolverOptions {
+/** `family` and `servers` are for the default look-up. */
+export interface DnsResolverOptions extends Omit<LookupOptions, 'timeoutMs'> {
   /** Default: DNS servers of the system, then its own look-up (see `dnsLookup`). */
   readonly lookup?: Lookup;
-  /** Default V4_PREFERRED; only for the default look-up. */
-  readonly family?: Family;
   /** Between look-ups where an answer names no TTL (MeshConfig dnsRefreshRate); a function is asked each time. Default 60 s. */
   readonly refreshMs?: number | (() => number);
   /** A look-up that takes longer has failed. Default 10 s. */
   readonly timeoutMs?: number;
+  /**
+   * So long, and three times at least, a name that had addresses must be said to have none (NXDOMAIN, or no records) before that is
+   * believed. Infinity: never. Default 60 s.
+   */
+  readonly confirmMs?: number;
+  /** So long an address that is no longer among the answers drains: it takes calls only when nobody is healthy. Default 30 s. */
+  readonly drainMs?: number;
 }
 
 /** An endpoint that is not a name yet to be looked up, or one that is. */
@@ -26,11 +34,13 @@ const UNIX = 'unix://';
 
 /**
  * Endpoints of services whose members are DNS names: ServiceEntry `resolution: DNS` (every address is an endpoint, Envoy's STRICT_DNS),
- * `DNS_ROUND_ROBIN` (the first address only, LOGICAL_DNS) and `DYNAMIC_DNS`, once its wildcard has become a host.
- * Names are looked up again when their TTL ends; a failed look-up keeps the list and says so.
+ * `DNS_ROUND_ROBIN` (the first address only, LOGICAL_DNS) and `DYNAMIC_DNS`, once its wildcard has become a host. A name may be one
+ * of SRV records (RFC 2782): ports, weights and priorities are then theirs. Names are looked up again when their TTL ends; a look-up
+ * that fails keeps the list and says so. Throws RangeError for a server it cannot read.
  */
-export function dnsResolver({ lookup, family, refreshMs = 60_000, timeoutMs = 10_000 }: DnsResolverOptions = {}): Resolver {
-  const ask = lookup ?? dnsLookup({ family });
+export function dnsResolver(options: DnsResolverOptions = {}): Resolver {
+  const { refreshMs = 60_000, timeoutMs = 10_000, confirmMs = 60_000, drainMs = 30_000 } = options;
+  const ask = options.lookup ?? dnsLookup({ family: options.family, servers: options.servers });
   const hosts = new Map<string, HostWatch>();
   return {
     name: 'dns',
@@ -47,15 +57,20 @@ export function dnsResolver({ lookup, family, refreshMs = 60_000, timeoutMs = 10
       const hostOf = (name: string): HostWatch => {
         let host = hosts.get(name);
         if (host === undefined) {
-          const options = { lookup: ask, clock, random, timeoutMs, refreshMs: typeof refreshMs === 'number' ? () => refreshMs : refreshMs };
-          hosts.set(name, (host = new HostWatch(name, options)));
+          const refresh = typeof refreshMs === 'number' ? () => refreshMs : refreshMs;
+          hosts.set(name, (host = new HostWatch(name, { lookup: ask, clock, random, timeoutMs, confirmMs, refreshMs: refresh })));
         }
         return host;
       };
-      const stateOf = (name: string): HostState => hosts.get(name)?.state ?? { addresses: undefined, failure: undefined };
+      const stateOf = (name: string): HostState => hosts.get(name)?.state ?? { answers: undefined, failure: undefined };
       const firstOnly = ref.service.resolution === 'dnsRoundRobin';
       const tell = teller(onChange);
-      const update = (): void => tell(knownOf(members, names.map(stateOf), stateOf, firstOnly));
+      // Where only the first counts, servers rotate it, and the others are no less alive for it.
+      const leaving = new Leaving(clock, firstOnly ? 0 : drainMs, () => update());
+      const update = (): void => {
+        const known = knownOf(members, names.map(stateOf), stateOf, firstOnly);
+        if (known !== undefined) tell({ ...known, endpoints: leaving.follow(known.endpoints) });
+      };
       for (const name of names) {
         const host = hostOf(name);
         const watch = host.listen(update);
@@ -68,7 +83,12 @@ export function dnsResolver({ lookup, family, refreshMs = 60_000, timeoutMs = 10
       }
       // Literals alone need no waiting, nor names another cluster already knows.
       update();
-      return { close: () => watches.splice(0).forEach((watch) => watch.close()) };
+      return {
+        close: () => {
+          leaving.close();
+          watches.splice(0).forEach((watch) => watch.close());
+        },
+      };
     },
   };
 }
@@ -76,7 +96,11 @@ export function dnsResolver({ lookup, family, refreshMs = 60_000, timeoutMs = 10
 /** The members a service names on this port; one without any is its own name. */
 function membersOf({ service, port }: ServiceRef): Member[] {
   if (service.endpoints.length === 0) return [{ spec: undefined, host: service.host, port: port.number }];
+  const ports = new Set(service.ports.map(({ name }) => name.toLowerCase()));
   return service.endpoints.flatMap((spec) => {
+    // `_http._tcp.reviews.internal` is about the port called http, if there is one of that name.
+    const about = isSrvName(spec.host) ? spec.host.slice(1, spec.host.indexOf('.')).toLowerCase() : '';
+    if (ports.has(about) && about !== port.name.toLowerCase()) return [];
     const dial = spec.ports[port.number] ?? (Object.keys(spec.ports).length === 0 ? port.number : undefined);
     // One that names its ports and not this one does not listen here.
     if (dial === undefined && !spec.host.startsWith(UNIX)) return [];
@@ -101,22 +125,28 @@ function knownOf(
 ): Known | undefined {
   const failure = states.find(({ failure: reason }) => reason !== undefined)?.failure;
   // Until each name was answered or has failed the list is not complete; a part of it would draw all the load.
-  if (states.some((state) => state.addresses === undefined && state.failure === undefined)) return undefined;
+  if (states.some((state) => state.answers === undefined && state.failure === undefined)) return undefined;
   const endpoints = new Map<string, Endpoint>();
   for (const member of members) {
-    const addresses = isLiteral(member.host) ? [member.host] : (stateOf(member.host).addresses ?? []);
+    const answers = isLiteral(member.host) ? [{ address: member.host, ttlMs: undefined }] : (stateOf(member.host).answers ?? []);
     // DNS servers rotate their answers: sorted, the same set is the same list. Round robin wants just that rotation.
-    for (const address of firstOnly ? addresses.slice(0, 1) : addresses.toSorted()) {
-      const endpoint = toEndpoint(member, address);
+    for (const answer of firstOnly ? answers.slice(0, 1) : answers.toSorted(byAddress)) {
+      const endpoint = toEndpoint(member, answer);
       if (!endpoints.has(endpoint.address)) endpoints.set(endpoint.address, endpoint);
     }
   }
   return { endpoints: firstOnly ? [...endpoints.values()].slice(0, 1) : [...endpoints.values()], failure };
 }
 
+/** By priority first, so that of an address named twice the better one counts. */
+function byAddress(a: Answer, b: Answer): number {
+  if (a.priority !== b.priority) return (a.priority ?? 0) - (b.priority ?? 0);
+  return a.address < b.address ? -1 : Number(a.address > b.address);
+}
+
 const NOWHERE = { region: '', zone: '', subzone: '' };
 
-function toEndpoint({ spec, port }: Member, host: string): Endpoint {
+function toEndpoint({ spec, port: declared }: Member, { address: host, port = declared, weight = 1, priority = 0 }: Answer): Endpoint {
   const unix = host.startsWith(UNIX);
   return {
     address: unix ? host : addressOf(host, port),
@@ -125,7 +155,9 @@ function toEndpoint({ spec, port }: Member, host: string): Endpoint {
     labels: spec?.labels ?? {},
     locality: spec?.locality ?? NOWHERE,
     network: spec?.network ?? '',
-    weight: spec?.weight ?? 1,
+    // What the document gives a member, its targets share out among themselves.
+    weight: (spec?.weight ?? 1) * weight,
+    ...(priority === 0 ? {} : { priority }),
     serviceAccount: spec?.serviceAccount ?? '',
     mtls: spec !== undefined && spec.mtls && !spec.plaintextPorts.includes(port),
     workload: spec?.workload ?? '',
@@ -136,21 +168,22 @@ function toEndpoint({ spec, port }: Member, host: string): Endpoint {
 }
 
 /** Tells a list when it differs, a failure when it is a new one, and the list again when the failures are over. */
-function teller(onChange: (resolution: Resolution) => void): (known: Known | undefined) => void {
+function teller(onChange: (resolution: Resolution) => void): (known: Known) => void {
   let list: string | undefined;
   let reason: string | undefined;
-  return (known) => {
-    if (known === undefined) return;
-    const { endpoints, failure } = known;
-    // Members never change within a watch, so the addresses tell a list from another.
-    const next = endpoints.map(({ address }) => address).join();
+  return ({ endpoints, failure }) => {
+    // Members never change within a watch: this is all that tells one list from another.
+    const next = endpoints.map(({ address, weight, priority = 0, health }) => `${address} ${weight} ${priority} ${health}`).join();
     const recovered = failure === undefined && reason !== undefined;
     const news = failure !== reason;
     reason = failure;
-    if ((next !== list || recovered) && (endpoints.length > 0 || failure === undefined)) {
+    // Without an answer yet there is no list, rather than an empty one.
+    const listed = (next !== list || recovered) && (list !== undefined || endpoints.length > 0 || failure === undefined);
+    if (listed) {
       list = next;
       onChange({ state: 'bound', endpoints });
     }
-    if (news && failure !== undefined) onChange({ state: 'failed', reason: failure });
+    // Again after a list, which hides it.
+    if (failure !== undefined && (news || listed)) onChange({ state: 'failed', reason: failure });
   };
 }

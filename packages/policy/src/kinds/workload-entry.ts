@@ -5,7 +5,10 @@ import { istioKind, type Check, type Partly, type Path, type Report } from './ki
 
 /** Fields of a WorkloadEntry, which also stand inline in a ServiceEntry. */
 export const workloadEntrySchema = v.object({
-  address: text('Where the workload is reached: an IP address, a host name (with DNS resolution), or unix:///path.', { honoured: 'HGWT' }),
+  address: text(
+    'Where the workload is reached: an IP address, a host name or a name of SRV records such as _http._tcp.reviews.internal (with DNS resolution), or unix:///path.',
+    { honoured: 'HGWT' },
+  ),
   ports: mapOf(port, 'Port name of the service → port of the workload.', { honoured: 'HGWT' }),
   labels: v.optional(documented(labels, 'Labels of the workload.', { honoured: 'HGWT' }), {}),
   network: text('Network the workload is in.', { honoured: 'HGWT' }),

@@ -227,11 +227,8 @@ export const saysMtls = (labels: EndpointSpec['labels']): boolean | undefined =>
 
 /** The label `istio-locality` of the pod, else the labels of its node, else the zone of the slice (Istio getPodLocality). */
 export function placeOf(labels: Readonly<Record<string, string>>, node: string, zone: string | undefined, machines: Machines): Locality {
-  const given = labels['istio-locality'];
-  if (given !== undefined && given !== '') {
-    const [region = '', itsZone = '', subzone = ''] = given.split(given.includes('/') ? '/' : '.');
-    return locality({ region, zone: itsZone, subzone });
-  }
+  const given = placeByLabel(labels['istio-locality']);
+  if (given !== undefined) return given;
   if (node === '' && zone === undefined) return NOWHERE;
   const of = machines.node(node)?.metadata.labels ?? {};
   return locality({
@@ -241,12 +238,22 @@ export function placeOf(labels: Readonly<Record<string, string>>, node: string, 
   });
 }
 
-/** The Deployment or StatefulSet a pod's name tells of (Istio GetWorkloadMetaFromPod), else the pod itself. */
+/** What the label `istio-locality` says: a label cannot hold `/`, so that dots may stand for it. */
+export function placeByLabel(given: string | undefined): Locality | undefined {
+  if (given === undefined || given === '') return undefined;
+  const [region = '', zone = '', subzone = ''] = given.split(given.includes('/') ? '/' : '.');
+  return locality({ region, zone, subzone });
+}
+
+/** The Deployment, StatefulSet, DaemonSet or Job a pod's name tells of (Istio GetWorkloadMetaFromPod), else the pod itself. */
 export function workloadOf(pod: string, labels: Readonly<Record<string, string>>): string {
   const hash = labels['pod-template-hash'];
   if (hash !== undefined && hash !== '') {
     const at = pod.lastIndexOf(`-${hash}-`);
     if (at > 0) return pod.slice(0, at);
   }
-  return labels['statefulset.kubernetes.io/pod-name'] === undefined ? pod : pod.replace(/-\d+$/, '');
+  if (labels['statefulset.kubernetes.io/pod-name'] !== undefined) return pod.replace(/-\d+$/, '');
+  // Only DaemonSets have a revision besides.
+  if (labels['controller-revision-hash'] !== undefined) return pod.replace(/-[a-z0-9]{5}$/, '');
+  return labels['batch.kubernetes.io/job-name'] ?? labels['job-name'] ?? pod;
 }
