@@ -6,6 +6,7 @@ export { parse } from './parse/index.ts';
 export { CODES, type ProblemCode } from './parse/codes.ts';
 export * from './kinds/index.ts';
 export { OPEN as OPEN_INBOUND } from './resolve/inbound.ts';
+export { type KnownPod, type Machines, membersOf as kubernetesMembers } from './resolve/kubernetes.ts';
 export { resolve } from './resolve/resolve.ts';
 export { defaultWorkload, parseLocality, workload } from './resolve/workload.ts';
 export { jsonSchema, jsonSchemaOf } from './json-schema.ts';
