@@ -31,11 +31,11 @@ import { istioMetrics } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { detectWorkload } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
-import { openRegistries } from './registries.ts';
+import { openPolicy, openRegistries } from './registries.ts';
 import { ServerRoom, type Servers } from './servers.ts';
 
 export interface CreateMeshOptions {
-  /** Where the policy comes from: a file or folder, an http(s) URL, or a source of your own. Default: INMESH_POLICY. */
+  /** Where the policy comes from: a file or folder, an http(s) URL, the cluster (`kubernetes:`), or a source of your own. Default: INMESH_POLICY. */
   readonly policy?: string | PolicySource;
   /** File in which the last accepted document of a URL is kept for a start without its server. Default: INMESH_POLICY_CACHE, else nowhere. */
   readonly policyCache?: string;
@@ -147,6 +147,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const me = completeWorkload({ ...detectWorkload(), ...options.workload });
   const metrics = istioMetrics({ workload: me });
   const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
+  const written = await openPolicy(policy, options.policyCache ?? process.env['INMESH_POLICY_CACHE']);
   const registries = await openRegistries(options.registries);
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dnsResolver()],
@@ -156,7 +157,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     tokens: options.tokens ?? tokenVerifiers(),
   };
   const source = joinSources(
-    sourceFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] }),
+    written,
     registries.flatMap(({ services }) => services ?? []),
   );
   const trouble = { text: '' };
