@@ -1,4 +1,4 @@
-import type { Clock, Closeable, Timer } from '@inmesh/core';
+import { addressOf, type Clock, type Closeable, type Timer } from '@inmesh/core';
 import { type EndpointSpec, isKind, kubernetesMembers, type ResourceOf } from '@inmesh/policy';
 import { Accounts } from './accounts.ts';
 import { check, type Checked } from './checked.ts';
@@ -173,4 +173,10 @@ const nodeNames = (slices: readonly ResourceOf<'EndpointSlice'>[]): ReadonlySet<
   new Set(slices.flatMap(({ spec }) => spec.endpoints.flatMap(({ nodeName }) => nodeName ?? [])));
 
 const addressesOf = (slices: readonly ResourceOf<'EndpointSlice'>[]): ReadonlySet<string> =>
-  new Set(slices.flatMap(({ spec }) => spec.endpoints.flatMap(({ addresses }) => addresses)));
+  new Set(
+    slices.flatMap(({ spec: { endpoints, ports } }) =>
+      endpoints.flatMap(({ addresses }) =>
+        addresses.flatMap((host) => ports.flatMap(({ port }) => (port === undefined ? [] : addressOf(host, port)))),
+      ),
+    ),
+  );

@@ -45,7 +45,7 @@ export function sliceResolver({ name, scope, hosts, priority }: ResolverOptions,
         if (state === 'unknown') return tell(trouble === '' ? undefined : virtualEndpoints(ref), trouble);
         const listed = staticEndpoints({ ...ref.service, endpoints }, ref.port.number);
         tell(
-          farewells.with(listed, ({ host }) => spoken.has(host)),
+          farewells.with(listed, ({ address }) => spoken.has(address)),
           trouble,
         );
       };
