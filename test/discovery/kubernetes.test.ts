@@ -212,7 +212,7 @@ spec: { hosts: [reviews], http: [{ directResponse: { status: 201 } }] }`,
     shop.api.forbid('envoyfilters', 'sidecars', 'httproutes');
     const mesh = await shop.mesh();
     expect((await mesh.request(URL)).status).toBe(201);
-    await expect.poll(() => mesh.status().source.trouble).toMatch(/Sidecar of namespace shop: .*403.*forbidden/);
+    await expect.poll(() => mesh.status().source.trouble).toMatch(/sidecars of namespace shop: .*403.*forbidden/);
   });
 
   it('does not take a cluster in which nothing may be read for one without a policy', async () => {

@@ -200,7 +200,7 @@ export class KubeApiServer implements AsyncDisposable {
   /** Cuts all connections in the middle of an event. */
   cutMidEvent(): void {
     for (const { response } of this.#streams)
-      response.write('{"type":"MODIFIED","object":{"metadata":{"name":"re', () => response.socket?.resetAndDestroy());
+      response.write('{"type":"MODIFIED","object":{"metadata":{"name":"re', () => response.socket?.destroy());
   }
 
   /** Accepts connections and says nothing any more; watches go silent. */

@@ -2,7 +2,6 @@ import { addressOf, type Clock, type Closeable, type Timer } from '@inmesh/core'
 import { type EndpointSpec, isKind, kubernetesMembers, type ResourceOf } from '@inmesh/policy';
 import { Accounts } from './accounts.ts';
 import { check, type Checked } from './checked.ts';
-import { tellAll } from './group.ts';
 import { Informer, type InformerTools, type KubeObject } from './informer.ts';
 import type { Nodes } from './nodes.ts';
 import type { Services } from './services.ts';
@@ -14,8 +13,8 @@ export interface Members {
   readonly endpoints: readonly EndpointSpec[];
   /** Every address slices speak of, those that take no calls included. */
   readonly spoken: ReadonlySet<string>;
-  /** Why it may be old or incomplete; '' = it is not. */
-  readonly trouble: string;
+  /** Why it may be old or incomplete, in sentences; none: it is not. */
+  readonly troubles: readonly string[];
 }
 
 export interface MembersTools extends InformerTools {
@@ -45,7 +44,7 @@ export class MembersWatch {
   #pods: { readonly selector: string; readonly informer: Informer<PodLabels> } | undefined;
   #listening: Closeable[] = [];
   #timer: Timer | undefined;
-  #members: Members = { state: 'unknown', endpoints: [], spoken: new Set(), trouble: '' };
+  #members: Members = { state: 'unknown', endpoints: [], spoken: new Set(), troubles: [] };
 
   constructor(namespace: string, name: string, tools: MembersTools) {
     this.#namespace = namespace;
@@ -109,18 +108,23 @@ export class MembersWatch {
     this.#followPods(service?.spec.selector);
     const { group } = services;
     const slices = [...this.#slices.values()];
-    const trouble = tellAll([...(group?.troubles() ?? []), this.#slices.trouble, this.#pods?.informer.trouble ?? '', ...slices.map(({ problem }) => problem)].filter((text) => text !== '')); // prettier-ignore
-    const before = { ...this.#members, trouble };
+    const pods = this.#pods?.informer;
+    const troubles = [
+      ...(group?.troubles() ?? []),
+      this.#slices.trouble,
+      pods?.trouble ?? '',
+      ...slices.map(({ problem }) => problem),
+    ].filter((text) => text !== '');
+    const before = { ...this.#members, troubles };
     if (group === undefined || !group.ready || !this.#slices.ready) return before;
-    if (service === undefined) return group.sure ? { state: 'absent', endpoints: [], spoken: new Set(), trouble } : before;
+    if (service === undefined) return group.sure ? { state: 'absent', endpoints: [], spoken: new Set(), troubles } : before;
     // Without labels no subset would have a member: they are waited for, unless they cannot be had.
-    if (this.#slices.refused || (this.#pods !== undefined && !this.#pods.informer.ready && this.#pods.informer.trouble === ''))
-      return before;
+    if (this.#slices.refused || (pods !== undefined && !pods.ready && pods.trouble === '')) return before;
     const resources = slices.flatMap(({ resource }) => (resource !== undefined && isKind('EndpointSlice')(resource) ? resource : []));
     if (!nodes.knows(nodeNames(resources))) return before;
     const { endpoints, complete } = this.#endpoints(service, resources);
     if (!complete && this.#members.state === 'unknown') return before;
-    return { state: 'known', endpoints, spoken: addressesOf(resources), trouble };
+    return { state: 'known', endpoints, spoken: addressesOf(resources), troubles };
   }
 
   #endpoints(service: ResourceOf<'Service'>, slices: readonly ResourceOf<'EndpointSlice'>[]) {

@@ -1,5 +1,6 @@
 import { addressOf, type Endpoint, type Resolution, type Resolver, type ServiceRef, staticEndpoints } from '@inmesh/core';
 import { Farewells } from '../farewells.ts';
+import { tellAll } from './group.ts';
 import { type MembersTools, MembersWatch } from './members.ts';
 import { inScope, type Scope } from './scope.ts';
 
@@ -40,7 +41,8 @@ export function sliceResolver({ name, scope, hosts, priority }: ResolverOptions,
       const farewells = new Farewells(clock, () => update());
       const tell = teller(onChange);
       const update = (): void => {
-        const { state, endpoints, spoken, trouble } = followed.members;
+        const { state, endpoints, spoken, troubles } = followed.members;
+        const trouble = tellAll(troubles);
         if (state === 'absent') return tell('absent', trouble);
         if (state === 'unknown') return tell(trouble === '' ? undefined : virtualEndpoints(ref), trouble);
         const listed = staticEndpoints({ ...ref.service, endpoints }, ref.port.number);
@@ -59,7 +61,7 @@ export function sliceResolver({ name, scope, hosts, priority }: ResolverOptions,
       };
     },
     *troubles() {
-      for (const { members } of watches.values()) if (members.trouble !== '') yield members.trouble;
+      for (const { members } of watches.values()) yield* members.troubles;
     },
   };
 }

@@ -27,8 +27,8 @@ export function placesOf(
   { root, plural, kind, namespaced }: Collection,
   scope: Scope,
 ): readonly { readonly path: string; readonly what: string }[] {
-  if (!namespaced || scope === '*') return [{ path: `${root}/${plural}`, what: `${kind} of the cluster` }];
-  return scope.map((namespace) => ({ path: `${root}/namespaces/${namespace}/${plural}`, what: `${kind} of namespace ${namespace}` }));
+  if (!namespaced || scope === '*') return [{ path: `${root}/${plural}`, what: `${plural} of the cluster` }];
+  return scope.map((namespace) => ({ path: `${root}/namespaces/${namespace}/${plural}`, what: `${plural} of namespace ${namespace}` }));
 }
 
 export const inScope = (scope: Scope, namespace: string): boolean => scope === '*' || scope.includes(namespace);
