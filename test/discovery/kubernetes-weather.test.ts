@@ -138,6 +138,12 @@ it('believes that there is nothing when it is said twice', async () => {
 
 it('starts without the server from the document it kept, and calls the virtual address until the members are known', async () => {
   const cacheFile = join(shop.folder, 'last-good');
+  // What kube-proxy would do: its virtual address answers for the pods.
+  shop.api.apply(
+    service('ratings', { clusterIP: '127.0.0.1', clusterIPs: ['127.0.0.1'], ports: [{ name: 'http', port: b }] }),
+    slice('ratings-a', 'ratings', a, [{ pod: 'a' }]),
+  );
+  const ratings = `http://ratings:${b}/`;
   const first = await shop.mesh({ policy: await shop.policy({ cacheFile }) });
   expect((await first.request(URL)).text()).toBe('a');
   await new Promise((resolve) => setTimeout(resolve, 200));
@@ -146,7 +152,9 @@ it('starts without the server from the document it kept, and calls the virtual a
   const second = await shop.mesh({ policy: await shop.policy({ cacheFile }), startTimeoutMs: 3000 });
   expect(second.status().source.trouble).toContain('ECONNREFUSED');
   expect(second.explain({ url: URL }).service).toBe('reviews.shop.svc.cluster.local');
+  expect((await second.request(ratings)).text()).toBe('b');
   await shop.api.up();
+  await expect.poll(async () => (await second.request(ratings)).text(), BACK).toBe('a');
   await expect.poll(async () => (await second.request(URL)).text(), BACK).toBe('a');
 });
 
@@ -187,6 +195,8 @@ describe('in a pod', () => {
 });
 
 it('leaves nothing behind: no connection after a close, and no process is kept alive by a watch', async () => {
+  // Whose account is asked for leaves an idle connection.
+  shop.api.apply(pod('a', { app: 'reviews', version: 'v1', 'security.istio.io/tlsMode': 'istio' }));
   const mesh = await shop.mesh();
   await mesh.request(URL);
   expect(shop.api.connections).toBeGreaterThan(3);

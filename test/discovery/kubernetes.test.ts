@@ -88,6 +88,7 @@ kind: VirtualService
 metadata: { name: reviews }
 spec: { hosts: [reviews], http: [{ route: [{ destination: { host: reviews, subset: v2 } }] }] }`,
     );
+    shop.api.slow('/api/v1/namespaces/shop/pods', 200);
     const mesh = await shop.mesh();
     expect(await callers(mesh)).toEqual(['b']);
     // Pods are asked for their metadata, and only those of the service.
@@ -111,6 +112,8 @@ spec: { hosts: [reviews], http: [{ route: [{ destination: { host: reviews, subse
       expect((await mesh.request(URL)).text()).toBe('a');
       return mesh.status().snapshot.clusters.flatMap(({ endpoints }) => endpoints)[0]?.endpoint.locality;
     };
+    // A place that is known a moment too late would look far away until then.
+    shop.api.slow('/api/v1/nodes', 200);
     expect(await locality(await shop.mesh())).toMatchObject({ region: 'eu-1', zone: 'eu-1a' });
     shop.api.forbid('nodes');
     const blind = await shop.mesh();

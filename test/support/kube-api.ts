@@ -79,6 +79,7 @@ export class KubeApiServer implements AsyncDisposable {
   #port = 0;
   #frozen = false;
   #refuse: (request: SeenRequest) => Refusal | undefined = () => undefined;
+  readonly #slow = new Map<string, number>();
   #mangle: (line: string) => string = (line) => line;
 
   private constructor(options: KubeApiOptions) {
@@ -187,6 +188,11 @@ export class KubeApiServer implements AsyncDisposable {
     );
   }
 
+  /** Requests for a path wait before they are answered. */
+  slow(path: string, ms: number): void {
+    this.#slow.set(path, ms);
+  }
+
   /** What watches send goes through this: for garbage. Nothing given: no longer. */
   mangle(by: (line: string) => string = (line) => line): void {
     this.#mangle = by;
@@ -252,6 +258,8 @@ export class KubeApiServer implements AsyncDisposable {
     const request = { at: performance.now(), method: message.method!, path: url.pathname, query: url.searchParams, accept: message.headers.accept ?? '', token, watch }; // prettier-ignore
     this.seen.push(request);
     if (this.#frozen) return;
+    const ms = this.#slow.get(url.pathname);
+    if (ms !== undefined) await new Promise((resolve) => setTimeout(resolve, ms));
     try {
       if (this.tokens !== undefined && (token === undefined || !this.tokens.has(token)))
         throw new Refusal(401, 'Unauthorized', 'Unauthorized');
