@@ -267,6 +267,10 @@ export class KubeApiServer implements AsyncDisposable {
       if (refusal !== undefined) throw refusal;
       const chunks: Buffer[] = [];
       for await (const chunk of message) chunks.push(chunk as Buffer);
+      if (url.pathname === '/openapi/v2' && request.accept.includes('protobuf')) {
+        response.writeHead(200, { 'content-type': 'application/octet-stream' });
+        return void response.end(OPENAPI_V2);
+      }
       const known = this.#discovery(url.pathname);
       if (known !== undefined) return send(message, response, 200, known);
       const target = this.#target(url.pathname);
@@ -312,8 +316,6 @@ export class KubeApiServer implements AsyncDisposable {
         };
       case '/openapi/v3':
         return { paths: Object.fromEntries(this.#groupVersions().map((gv) => [gv, { serverRelativeURL: `/openapi/v3/${gv}?hash=1` }])) };
-      case '/openapi/v2':
-        return { swagger: '2.0', info: { title: 'Kubernetes', version: 'v1.32.0' }, paths: {}, definitions: this.#schemas() };
     }
     const openapi = /^\/openapi\/v3\/(.*)$/.exec(path);
     if (openapi !== null) return this.#openapi(openapi[1]!);
@@ -516,6 +518,9 @@ export class KubeApiServer implements AsyncDisposable {
     ).unref();
   }
 }
+
+/** What older kubectls ask for before they apply: a document without definitions, after which they check nothing themselves. */
+const OPENAPI_V2 = Buffer.from('\n\x032.0\x12\x15\n\nKubernetes\x12\x07v1.32.0', 'latin1');
 
 const collectionOf = ({ group, plural }: ServedKind): string => `${group}/${plural}`;
 const apiVersionOf = ({ group, version }: ServedKind): string => (group === '' ? version : `${group}/${version}`);

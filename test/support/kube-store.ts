@@ -203,7 +203,8 @@ export function jsonPatch(target: Stored, operations: readonly { op: string; pat
     if (holder === null || typeof holder !== 'object') throw new Refusal(422, 'Invalid', `the path ${path} does not exist`);
     const at = holder as Record<string, unknown>;
     if (op === 'test' && JSON.stringify(at[last]) !== JSON.stringify(value)) throw new Refusal(422, 'Invalid', `testing ${path} failed`);
-    if (op === 'remove') Array.isArray(holder) ? holder.splice(Number(last), 1) : delete at[last];
+    if (op === 'remove' && Array.isArray(holder)) holder.splice(Number(last), 1);
+    else if (op === 'remove') delete at[last];
     if (op === 'replace' && !(last in at)) throw new Refusal(422, 'Invalid', `replace of ${path}, which does not exist`);
     if (op === 'replace' || (op === 'add' && !Array.isArray(holder))) at[last] = value;
     else if (op === 'add') (holder as unknown[]).splice(last === '-' ? (holder as unknown[]).length : Number(last), 0, value);

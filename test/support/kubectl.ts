@@ -1,5 +1,5 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -16,17 +16,19 @@ function works(path: string): boolean {
 
 /** The real kubectl: of this machine, else of Debian's package kubernetes-client, unpacked without being installed. A text: why there is none. */
 export function kubectlHere(): true | string {
-  const kept = join(tmpdir(), 'inmesh-kubectl');
+  const kept = join(import.meta.dirname, '../../.cache/kubectl');
   const unpacked = join(kept, 'usr/bin/kubectl');
   found = ['kubectl', unpacked].find((path) => (path === 'kubectl' || existsSync(path)) && works(path));
   if (found !== undefined) return true;
+  const folder = mkdtempSync(join(tmpdir(), 'inmesh-deb-'));
   try {
-    const folder = mkdtempSync(join(tmpdir(), 'inmesh-deb-'));
     execFileSync('apt-get', ['download', 'kubernetes-client'], { cwd: folder, stdio: 'ignore', timeout: 180_000 });
     const deb = readdirSync(folder).find((name) => name.endsWith('.deb'));
     execFileSync('dpkg', ['-x', join(folder, deb!), kept], { stdio: 'ignore', timeout: 60_000 });
   } catch {
     return 'kubectl is not installed, and its package (apt-get download kubernetes-client) could not be had';
+  } finally {
+    rmSync(folder, { recursive: true });
   }
   found = works(unpacked) ? unpacked : undefined;
   return found === undefined ? 'kubectl of the package kubernetes-client does not work' : true;

@@ -27,16 +27,14 @@ export async function accessFromKubeconfig(paths: readonly string[], context: st
         if (fieldsOf(one)['name'] === name) return { fields: fieldsOf(fieldsOf(one)[part]), folder };
     throw new Error(`kubeconfig ${where}: ${list} has no ${String(name)}`);
   };
-  const current = context ?? files.map(({ fields }) => fields['current-context']).find((name) => typeof name === 'string' && name !== '');
+  const current = context ?? files.map(({ fields }) => textOf(fields, 'current-context')).find((name) => name !== undefined);
   if (current === undefined) throw new Error(`kubeconfig ${where}: no current-context; name one: kubectl config use-context`);
   const { fields: chosen } = find('contexts', 'context', current);
   const cluster = find('clusters', 'cluster', chosen['cluster']);
   const user = chosen['user'] === undefined ? undefined : find('users', 'user', chosen['user']);
   const server = textOf(cluster.fields, 'server');
-  if (server === undefined || !URL.canParse(server))
-    throw new Error(`kubeconfig ${where}: the cluster of ${String(current)} has no server`);
-  for (const field of ['proxy-url'])
-    if (cluster.fields[field] !== undefined) throw new Error(`kubeconfig ${where}: ${field} is not supported`);
+  if (server === undefined || !URL.canParse(server)) throw new Error(`kubeconfig ${where}: the cluster of ${current} has no server`);
+  if (cluster.fields['proxy-url'] !== undefined) throw new Error(`kubeconfig ${where}: proxy-url is not supported`);
   for (const field of ['auth-provider', 'username', 'as'])
     if (user?.fields[field] !== undefined)
       throw new Error(`kubeconfig ${where}: ${field} of users is not supported; use a token, a certificate or exec`);
@@ -44,7 +42,7 @@ export async function accessFromKubeconfig(paths: readonly string[], context: st
   const plugin = exec === undefined ? undefined : execCredentials(pluginOf(fieldsOf(exec)), user!.folder);
   return {
     server: new URL(server),
-    from: `context ${String(current)} of ${where}`,
+    from: `context ${current} of ${where}`,
     namespace: textOf(chosen, 'namespace') ?? 'default',
     credentials: async () => {
       const tls: Credentials['tls'] = {

@@ -24,7 +24,7 @@ export interface Collection {
 
 /** Where the objects of a collection are listed: once for the whole cluster, or in each namespace. */
 export function placesOf(
-  { root, plural, kind, namespaced }: Collection,
+  { root, plural, namespaced }: Collection,
   scope: Scope,
 ): readonly { readonly path: string; readonly what: string }[] {
   if (!namespaced || scope === '*') return [{ path: `${root}/${plural}`, what: `${plural} of the cluster` }];
