@@ -228,12 +228,12 @@ it('comes back one by one: 200 processes, cut off at one moment', async () => {
   const back = () => shop.api.seen.slice(from).filter(({ watch }) => watch);
   await expect.poll(() => back().length, BACK).toBeGreaterThanOrEqual(count);
   const times = back().map(({ at }) => at - began).sort((x, y) => x - y); // prettier-ignore
-  // Over the second that the first backoff has: in no tenth of it more than twice their share.
+  // One process plays all of them and the server, and stands still now and then; informer.test.ts has the narrow bound.
   const busiest = Math.max(...times.map((at) => times.filter((other) => other >= at && other < at + 100).length));
   const spread = times.at(-1)! - times[0]!;
   console.log(`200 reconnects over ${spread.toFixed(0)} ms, ${busiest} in the busiest 100 ms`);
   expect(spread).toBeGreaterThan(700);
-  expect(busiest).toBeLessThan((count / 10) * 2.5);
+  expect(busiest).toBeLessThan(count / 2);
   for (const watch of watches) watch.close();
   for (const { close } of registries) close!();
   await expect.poll(() => shop.api.connections, BACK).toBe(0);

@@ -5,9 +5,11 @@ import { type Collection, placesOf, type Scope } from './scope.ts';
 /** The objects of one kind in all namespaces that are followed, each checked for itself. */
 export class Group {
   readonly #informers: readonly Informer<Checked>[];
+  readonly #scope: Scope;
 
   constructor(collection: Collection, scope: Scope, tools: InformerTools, onChange: () => void) {
     const { kind, root } = collection;
+    this.#scope = scope;
     const apiVersion = root.replace(/^\/apis?\//, '');
     this.#informers = placesOf(collection, scope).map((place) => {
       const informer: Informer<Checked> = new Informer<Checked>(
@@ -33,9 +35,10 @@ export class Group {
     return this.#informers.every(({ ready }) => ready);
   }
 
-  /** Each was listed at least once, and nothing is wrong at the moment: what is not there does not exist. */
-  get sure(): boolean {
-    return this.#informers.every(({ ready, trouble }) => ready && trouble === '');
+  /** The namespace was listed, and nothing is wrong at the moment: what is not there does not exist. */
+  sure(namespace: string): boolean {
+    const informer = this.#informers[this.#scope === '*' ? 0 : this.#scope.indexOf(namespace)];
+    return informer !== undefined && informer.ready && informer.trouble === '';
   }
 
   /** None of it may be read. */

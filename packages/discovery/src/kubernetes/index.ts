@@ -5,5 +5,5 @@ export {
   kubernetesRegistry,
   type KubernetesRegistryOptions,
 } from './registry.ts';
-export type { AccessOptions } from './access.ts';
+export type { AccessOptions } from './find-access.ts';
 export { parseScope, type Scope } from './scope.ts';

@@ -117,7 +117,8 @@ export class MembersWatch {
     ].filter((text) => text !== '');
     const before = { ...this.#members, troubles };
     if (group === undefined || !group.ready || !this.#slices.ready) return before;
-    if (service === undefined) return group.sure ? { state: 'absent', endpoints: [], spoken: new Set(), troubles } : before;
+    if (service === undefined)
+      return group.sure(this.#namespace) ? { state: 'absent', endpoints: [], spoken: new Set(), troubles } : before;
     // Without labels no subset would have a member: they are waited for, unless they cannot be had.
     if (this.#slices.refused || (pods !== undefined && !pods.ready && pods.trouble === '')) return before;
     const resources = slices.flatMap(({ resource }) => (resource !== undefined && isKind('EndpointSlice')(resource) ? resource : []));

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '@inmesh/core';
 import type { PolicySource } from '@inmesh/policy/source';
 import type { Registry } from '../registry.ts';
-import { type AccessOptions, findAccess } from './access.ts';
+import { type AccessOptions, findAccess } from './find-access.ts';
 import { KubeApi } from './api.ts';
 import { tellAll } from './group.ts';
 import type { InformerTools } from './informer.ts';
