@@ -142,6 +142,43 @@ spec: { hosts: [reviews], http: [{ route: [{ destination: { host: reviews, subse
     await expect.poll(accounts).toEqual(['bookinfo-reviews true', 'other true']);
   });
 
+  it('makes one list of several slices: an address once, a pod of two families once', async () => {
+    const a = await shop.pod('a');
+    const ipv6 = { ...slice('reviews-6', 'reviews', a, [{ pod: 'a', address: '::1' }]), addressType: 'IPv6' };
+    shop.api.apply(
+      service('reviews'),
+      slice('reviews-1', 'reviews', a, [{ pod: 'a' }, { pod: 'b', address: '127.0.0.2' }]),
+      slice('reviews-2', 'reviews', a, [
+        { pod: 'b', address: '127.0.0.2' },
+        { pod: 'c', address: '127.0.0.3', ready: false },
+      ]),
+      ipv6,
+    );
+    const mesh = await shop.mesh();
+    await mesh.request(URL);
+    expect(endpointsOf(mesh).sort()).toEqual([`127.0.0.1:${a} healthy`, `127.0.0.2:${a} healthy`]);
+  });
+
+  it('is one service with what another registry knows under a name of its own', async () => {
+    const [a, b] = [await shop.pod('a'), await shop.pod('b')];
+    shop.api.apply(service('reviews'), slice('reviews-1', 'reviews', a, [{ pod: 'a' }]));
+    const mesh = await shop.mesh({
+      policy: `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: reviews, namespace: shop }
+spec:
+  hosts: [reviews.mesh]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  endpoints: [{ address: 127.0.0.1, ports: { http: ${b} } }]
+`,
+      registries: [await shop.registry({ hosts: { 'reviews.mesh': 'shop/reviews' } })],
+    });
+    expect(await callers(mesh, 12, 'http://reviews.mesh/')).toEqual(['a', 'b']);
+  });
+
   it('answers for a Service that is gone as for one that never was', async () => {
     const a = await shop.pod('a');
     shop.api.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]));

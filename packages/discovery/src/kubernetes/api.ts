@@ -106,24 +106,31 @@ export class KubeApi implements Api {
     if (message.statusCode !== 200) throw refusal(message, await this.#body(message));
     onOpen?.();
     const decoder = new StringDecoder('utf8');
-    let rest = '';
+    // The event under way, in the pieces it came in: a large one is not searched for its end again and again.
+    let pieces: string[] = [];
+    let length = 0;
     await new Promise<void>((resolve, reject) => {
       const fail = (error: Error): void => {
         message.destroy();
         reject(error);
       };
       message.on('data', (chunk: Buffer) => {
-        const lines = (rest + decoder.write(chunk)).split('\n');
-        rest = lines.pop()!;
+        const text = decoder.write(chunk);
+        const end = text.lastIndexOf('\n');
+        const whole = end < 0 ? '' : pieces.join('') + text.slice(0, end);
+        if (end >= 0) pieces = [];
+        pieces.push(text.slice(end + 1));
+        length = (end < 0 ? length : 0) + text.length - end - 1;
         try {
-          if (rest.length > LARGEST_EVENT) throw new Unreadable(`sent an event of more than ${LARGEST_EVENT} characters`);
-          const events = lines.filter((line) => line.trim() !== '').map(readEvent);
+          if (length > LARGEST_EVENT) throw new Unreadable(`sent an event of more than ${LARGEST_EVENT} characters`);
+          const lines = whole.split('\n').filter((line) => line.trim() !== '');
+          const events = lines.map(readEvent);
           if (events.length > 0) onEvents(events);
         } catch (error) {
           fail(error as Error);
         }
       });
-      // What stands in `rest` then is half an event; the next watch begins before it.
+      // What is left in `pieces` then is half an event; the next watch begins before it.
       message.on('end', resolve);
       message.on('error', (error) => reject(describe(error)));
       message.on('close', () => reject(new ApiError(0, 'the connection was cut')));
@@ -165,7 +172,7 @@ export class KubeApi implements Api {
       request.on('error', (error: NodeJS.ErrnoException) => {
         timer.cancel();
         const stale = request.reusedSocket && error.code === 'ECONNRESET' && !this.#closing.signal.aborted;
-        reject(stale ? new StaleConnection(error.message) : describe(error));
+        reject(stale ? new StaleConnection(0, describe(error).message, { cause: error }) : describe(error));
       });
       request.on('response', (message) => {
         timer.cancel();
@@ -223,7 +230,8 @@ export class KubeApi implements Api {
   }
 }
 
-class StaleConnection extends Error {}
+/** Of an idle connection: the next attempt makes a new one. */
+class StaleConnection extends ApiError {}
 
 function describe(error: NodeJS.ErrnoException): ApiError {
   if (error instanceof ApiError) return error;
