@@ -22,7 +22,7 @@ describe.skipIf(here !== true)(`a canary driven from outside${here === true ? ''
   beforeEach(async () => {
     shop = await KubeShop.open();
     const [stable, canary] = [await shop.pod('stable'), await shop.pod('canary')];
-    shop.api.apply(
+    shop.apply(
       service('reviews'),
       slice('reviews-1', 'reviews', stable, [{ pod: 'reviews-1' }]),
       slice('reviews-2', 'reviews', canary, [{ pod: 'reviews-2' }]),

@@ -45,7 +45,7 @@ it('is all that a process needs, and nothing besides', async () => {
     return allows(rules, needed.resource, needed.verb) ? undefined : new Refusal(403, 'Forbidden', `${needed.verb} ${needed.resource}`);
   });
   const a = await shop.pod('a');
-  shop.api.apply(
+  shop.apply(
     service('reviews'),
     slice('reviews-a', 'reviews', a, [{ pod: 'a', node: 'n1' }]),
     pod('a', { app: 'reviews', 'security.istio.io/tlsMode': 'istio' }),

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Mesh } from 'inmesh';
 import { Refusal } from '../support/kube-store.ts';
-import { KubeShop, pod, service, slice } from '../support/kube-shop.ts';
+import { KubeShop, pod, service, slice, Traffic } from '../support/kube-shop.ts';
 
 const URL = 'http://reviews.shop/';
 let shop: KubeShop;
@@ -21,7 +21,7 @@ const endpointsOf = (mesh: Mesh) =>
 describe('a process that calls Services of Kubernetes', () => {
   it('finds the pods of a Service by its name, on the ports of its slices, and follows nothing else', async () => {
     const a = await shop.pod('a');
-    shop.api.apply(
+    shop.apply(
       service('reviews'),
       service('other'),
       slice('reviews-1', 'reviews', a, [{ pod: 'a' }]),
@@ -39,26 +39,26 @@ describe('a process that calls Services of Kubernetes', () => {
 
   it('follows endpoints as they come, drain and go', async () => {
     const [a, b] = [await shop.pod('a'), await shop.pod('b')];
-    shop.api.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]));
+    shop.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]));
     const mesh = await shop.mesh();
     expect(await callers(mesh)).toEqual(['a']);
-    shop.api.apply(slice('reviews-b', 'reviews', b, [{ pod: 'b' }]));
+    shop.apply(slice('reviews-b', 'reviews', b, [{ pod: 'b' }]));
     await expect.poll(() => callers(mesh)).toEqual(['a', 'b']);
-    shop.api.apply(slice('reviews-a', 'reviews', a, [{ pod: 'a', ready: false, serving: true, terminating: true }]));
+    shop.apply(slice('reviews-a', 'reviews', a, [{ pod: 'a', ready: false, serving: true, terminating: true }]));
     await expect.poll(() => callers(mesh)).toEqual(['b']);
     expect(endpointsOf(mesh)).toContain(`127.0.0.1:${a} draining`);
-    shop.api.apply(slice('reviews-a', 'reviews', a, []));
+    shop.apply(slice('reviews-a', 'reviews', a, []));
     await expect.poll(() => endpointsOf(mesh)).toEqual([`127.0.0.1:${b} healthy`]);
     // One that is not ready takes no calls, and is not kept either.
-    shop.api.apply(slice('reviews-a', 'reviews', a, [{ pod: 'a' }]));
+    shop.apply(slice('reviews-a', 'reviews', a, [{ pod: 'a' }]));
     await expect.poll(() => callers(mesh)).toEqual(['a', 'b']);
-    shop.api.apply(slice('reviews-b', 'reviews', b, [{ pod: 'b', ready: false }]));
+    shop.apply(slice('reviews-b', 'reviews', b, [{ pod: 'b', ready: false }]));
     await expect.poll(() => endpointsOf(mesh)).toEqual([`127.0.0.1:${a} healthy`]);
   });
 
   it('keeps endpoints that vanish without a word, as draining, and they get calls while there is nobody else', async () => {
     const [a, b] = [await shop.pod('a'), await shop.pod('b')];
-    shop.api.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]), slice('reviews-b', 'reviews', b, [{ pod: 'b' }]));
+    shop.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]), slice('reviews-b', 'reviews', b, [{ pod: 'b' }]));
     const mesh = await shop.mesh();
     await expect.poll(() => callers(mesh)).toEqual(['a', 'b']);
     shop.api.remove('EndpointSlice', 'reviews-a');
@@ -71,7 +71,7 @@ describe('a process that calls Services of Kubernetes', () => {
 
   it('makes subsets of pod labels, as they change', async () => {
     const [a, b] = [await shop.pod('a'), await shop.pod('b')];
-    shop.api.apply(
+    shop.apply(
       service('reviews'),
       slice('reviews-a', 'reviews', a, [{ pod: 'a' }]),
       slice('reviews-b', 'reviews', b, [{ pod: 'b' }]),
@@ -97,13 +97,48 @@ spec: { hosts: [reviews], http: [{ route: [{ destination: { host: reviews, subse
     expect(
       pods.filter(({ accept, query }) => !accept.includes('PartialObjectMetadata') || query.get('labelSelector') !== 'app=reviews'),
     ).toEqual([]);
-    shop.api.apply(pod('a', { app: 'reviews', version: 'v2' }), pod('b', { app: 'reviews', version: 'v1' }));
+    shop.apply(pod('a', { app: 'reviews', version: 'v2' }), pod('b', { app: 'reviews', version: 'v1' }));
     await expect.poll(() => callers(mesh)).toEqual(['a']);
+  });
+
+  it('waits for the pod of an endpoint, which may be heard of later', async () => {
+    const [a, b] = [await shop.pod('a'), await shop.pod('b')];
+    shop.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]));
+    const mesh = await shop.mesh();
+    expect(await callers(mesh)).toEqual(['a']);
+    shop.api.apply(slice('reviews-b', 'reviews', b, [{ pod: 'b' }]));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await callers(mesh)).toEqual(['a']);
+    shop.api.apply(pod('b', { app: 'reviews' }));
+    await expect.poll(() => callers(mesh)).toEqual(['a', 'b']);
+    // One that the selector does not mean is a member all the same, if slices say so.
+    const c = await shop.pod('c');
+    shop.api.apply(pod('c', { app: 'other' }), slice('reviews-c', 'reviews', c, [{ pod: 'c' }]));
+    await expect.poll(() => callers(mesh), { timeout: 6000 }).toEqual(['a', 'b', 'c']);
+  });
+
+  it('keeps its endpoints when the selector of a Service moves, until the pods it means now are known', async () => {
+    const [a, b] = [await shop.pod('a'), await shop.pod('b')];
+    shop.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]), pod('b', { app: 'green' }));
+    const mesh = await shop.mesh();
+    const traffic = new Traffic(mesh, URL);
+    await expect.poll(() => traffic.answers.get('a') ?? 0).toBeGreaterThan(0);
+    shop.api.refuse(({ query }) => (query.get('labelSelector') === 'app=green' ? new Refusal(500, 'InternalError', 'not now') : undefined));
+    shop.api.apply(service('reviews', { selector: { app: 'green' } }));
+    await expect.poll(() => mesh.status().registries[0]!.trouble).toContain('not now');
+    expect(await callers(mesh)).toEqual(['a']);
+    shop.api.refuse();
+    // Slices follow the selector a while after it.
+    await expect.poll(() => mesh.status().registries[0]!.trouble, { timeout: 5000 }).toBe('');
+    expect(await callers(mesh)).toEqual(['a']);
+    shop.api.apply(slice('reviews-a', 'reviews', b, [{ pod: 'b' }]));
+    await expect.poll(() => callers(mesh), { timeout: 5000 }).toEqual(['b']);
+    expect((await traffic.stop()).failures).toEqual([]);
   });
 
   it('knows region and zone of endpoints by their nodes, and goes without where it may not read them', async () => {
     const a = await shop.pod('a');
-    shop.api.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a', zone: 'eu-1a', node: 'n1' }]), {
+    shop.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a', zone: 'eu-1a', node: 'n1' }]), {
       apiVersion: 'v1',
       kind: 'Node',
       metadata: { name: 'n1', labels: { 'topology.kubernetes.io/region': 'eu-1', 'topology.kubernetes.io/zone': 'eu-1a' } },
@@ -123,7 +158,7 @@ spec: { hosts: [reviews], http: [{ route: [{ destination: { host: reviews, subse
 
   it('has the accounts of pods that take mutual TLS before it calls them', async () => {
     const a = await shop.pod('a');
-    shop.api.apply(
+    shop.apply(
       service('reviews'),
       slice('reviews-a', 'reviews', a, [{ pod: 'a' }]),
       pod('a', { app: 'reviews', 'security.istio.io/tlsMode': 'istio' }, { serviceAccountName: 'bookinfo-reviews' }),
@@ -135,7 +170,7 @@ spec: { hosts: [reviews], http: [{ route: [{ destination: { host: reviews, subse
         .snapshot.clusters.flatMap(({ endpoints }) => endpoints.map(({ endpoint }) => `${endpoint.serviceAccount} ${endpoint.mtls}`));
     await mesh.request(URL);
     expect(accounts()).toEqual(['bookinfo-reviews true']);
-    shop.api.apply(
+    shop.apply(
       pod('b', { app: 'reviews', 'security.istio.io/tlsMode': 'istio' }, { serviceAccountName: 'other' }),
       slice('reviews-b', 'reviews', a + 1, [{ pod: 'b' }]),
     );
@@ -145,7 +180,7 @@ spec: { hosts: [reviews], http: [{ route: [{ destination: { host: reviews, subse
   it('makes one list of several slices: an address once, a pod of two families once', async () => {
     const a = await shop.pod('a');
     const ipv6 = { ...slice('reviews-6', 'reviews', a, [{ pod: 'a', address: '::1' }]), addressType: 'IPv6' };
-    shop.api.apply(
+    shop.apply(
       service('reviews'),
       slice('reviews-1', 'reviews', a, [{ pod: 'a' }, { pod: 'b', address: '127.0.0.2' }]),
       slice('reviews-2', 'reviews', a, [
@@ -161,7 +196,7 @@ spec: { hosts: [reviews], http: [{ route: [{ destination: { host: reviews, subse
 
   it('is one service with what another registry knows under a name of its own', async () => {
     const [a, b] = [await shop.pod('a'), await shop.pod('b')];
-    shop.api.apply(service('reviews'), slice('reviews-1', 'reviews', a, [{ pod: 'a' }]));
+    shop.apply(service('reviews'), slice('reviews-1', 'reviews', a, [{ pod: 'a' }]));
     const mesh = await shop.mesh({
       policy: `
 apiVersion: networking.istio.io/v1
@@ -181,7 +216,7 @@ spec:
 
   it('answers for a Service that is gone as for one that never was', async () => {
     const a = await shop.pod('a');
-    shop.api.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]));
+    shop.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]));
     const mesh = await shop.mesh();
     expect(await callers(mesh)).toEqual(['a']);
     shop.api.remove('Service', 'reviews');
@@ -191,7 +226,7 @@ spec:
 
 describe('a policy that stands in the cluster', () => {
   it('takes effect as its resources change', async () => {
-    shop.api.apply(service('reviews'));
+    shop.apply(service('reviews'));
     const mesh = await shop.mesh();
     const status = async () => (await mesh.request(URL)).status;
     const route = (code: number) => `
@@ -199,37 +234,37 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: reviews }
 spec: { hosts: [reviews], http: [{ directResponse: { status: ${code} } }] }`;
-    shop.api.apply(route(201));
+    shop.apply(route(201));
     await expect.poll(status).toBe(201);
-    shop.api.apply(route(202));
+    shop.apply(route(202));
     await expect.poll(status).toBe(202);
     shop.api.remove('VirtualService', 'reviews');
     await expect.poll(status).toBe(503);
   });
 
   it('leaves out a resource that does not parse, says so, and keeps the version before of one that broke', async () => {
-    shop.api.apply(service('reviews'), service('ratings'));
+    shop.apply(service('reviews'), service('ratings'));
     const route = (name: string, code: number | string) => `
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: ${name} }
 spec: { hosts: [${name}], http: [{ directResponse: { status: ${code} } }] }`;
-    shop.api.apply(route('reviews', '"many"'), route('ratings', 201));
+    shop.apply(route('reviews', '"many"'), route('ratings', 201));
     const mesh = await shop.mesh();
     const status = async (name: string) => (await mesh.request(`http://${name}/`)).status;
     expect(await status('ratings')).toBe(201);
     await expect.poll(() => mesh.status().source.trouble).toMatch(/VirtualService shop\/reviews .*status.*left out/);
-    shop.api.apply(route('reviews', 203));
+    shop.apply(route('reviews', 203));
     await expect.poll(() => status('reviews')).toBe(203);
     await expect.poll(() => mesh.status().source.trouble).toBe('');
-    shop.api.apply(route('reviews', '"many"'), route('ratings', 202));
+    shop.apply(route('reviews', '"many"'), route('ratings', 202));
     await expect.poll(() => status('ratings')).toBe(202);
     expect(await status('reviews')).toBe(203);
     expect(mesh.status().source.trouble).toMatch(/VirtualService shop\/reviews .*version before holds/);
   });
 
   it('keeps out everybody where a rule that keeps callers out does not parse', async () => {
-    shop.api.apply(`
+    shop.apply(`
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: guard }
@@ -241,7 +276,7 @@ spec: { selector: { matchLabels: { app: client } }, action: ALLOW, rules: [{ fro
   });
 
   it('leaves out kinds it may not read, and says so', async () => {
-    shop.api.apply(
+    shop.apply(
       service('reviews'),
       `
 apiVersion: networking.istio.io/v1
@@ -261,8 +296,8 @@ spec: { hosts: [reviews], http: [{ directResponse: { status: 201 } }] }`,
   });
 
   it('follows its own namespace, those it is told, or all', async () => {
-    shop.api.apply(service('reviews'));
-    shop.api.apply(`
+    shop.apply(service('reviews'));
+    shop.apply(`
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: reviews, namespace: default }
@@ -277,7 +312,7 @@ spec: { hosts: [reviews.shop.svc.cluster.local], http: [{ directResponse: { stat
 
   it('yields to what a policy of files declares itself', async () => {
     const a = await shop.pod('a');
-    shop.api.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]));
+    shop.apply(service('reviews'), slice('reviews-a', 'reviews', a, [{ pod: 'a' }]));
     const policy = `
 apiVersion: v1
 kind: Service

@@ -80,6 +80,26 @@ export class KubeShop implements AsyncDisposable {
     return join(this.folder, 'config');
   }
 
+  /** Creates or replaces objects. Pods that slices speak of are there, too, as they always are. */
+  apply(...objects: readonly (string | object)[]): void {
+    for (const object of objects) {
+      const {
+        kind,
+        metadata,
+        endpoints = [],
+      } = object as {
+        kind?: string;
+        metadata?: { labels?: Record<string, string> };
+        endpoints?: readonly { targetRef: { name: string } }[];
+      };
+      if (kind === 'EndpointSlice')
+        for (const { targetRef } of endpoints)
+          if (this.api.store.get('/pods', 'shop', targetRef.name) === undefined)
+            this.api.apply(pod(targetRef.name, { app: metadata!.labels!['kubernetes.io/service-name']! }));
+    }
+    this.api.apply(...objects);
+  }
+
   /** A pod that says its name, on an address of loopback and port of its own. */
   async pod(name: string): Promise<number> {
     const server = await upstream((_request, response) => response.end(name));

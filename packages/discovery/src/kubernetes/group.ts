@@ -37,8 +37,17 @@ export class Group {
 
   /** The namespace was listed, and nothing is wrong at the moment: what is not there does not exist. */
   sure(namespace: string): boolean {
-    const informer = this.#informers[this.#scope === '*' ? 0 : this.#scope.indexOf(namespace)];
+    const informer = this.#informerOf(namespace);
     return informer !== undefined && informer.ready && informer.trouble === '';
+  }
+
+  /** What is wrong with what is known of a namespace, whatever is wrong with its objects; '' = nothing. */
+  trouble(namespace: string): string {
+    return this.#informerOf(namespace)?.trouble ?? '';
+  }
+
+  #informerOf(namespace: string): Informer<Checked> | undefined {
+    return this.#informers[this.#scope === '*' ? 0 : this.#scope.indexOf(namespace)];
   }
 
   /** None of it may be read. */

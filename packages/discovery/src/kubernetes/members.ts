@@ -29,6 +29,11 @@ interface PodLabels {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+type SliceEndpoint = ResourceOf<'EndpointSlice'>['spec']['endpoints'][number];
+
+/** How long an endpoint waits for its pod. */
+const UNSEEN_MS = 3000;
+
 /** Changes that come together are one. */
 const TOGETHER_MS = 20;
 
@@ -42,6 +47,11 @@ export class MembersWatch {
   readonly #slices: Informer<Checked>;
   readonly #accounts: Accounts;
   #pods: { readonly selector: string; readonly informer: Informer<PodLabels> } | undefined;
+  /** Pods of the endpoints as they were last. */
+  #found: ReadonlyMap<string, PodLabels> = new Map();
+  /** Pods that slices speak of and nobody has heard of, since when. */
+  #unseen: ReadonlyMap<string, number> = new Map();
+  #unseenTimer: Timer | undefined;
   #listening: Closeable[] = [];
   #timer: Timer | undefined;
   #members: Members = { state: 'unknown', endpoints: [], spoken: new Set(), troubles: [] };
@@ -86,6 +96,7 @@ export class MembersWatch {
       close: () => {
         if (!this.#listeners.delete(listener) || this.#listeners.size > 0) return;
         this.#timer?.cancel();
+        this.#unseenTimer?.cancel();
         this.#slices.close();
         this.#accounts.close();
         this.#pods?.informer.close();
@@ -110,7 +121,7 @@ export class MembersWatch {
     const slices = [...this.#slices.values()];
     const pods = this.#pods?.informer;
     const troubles = [
-      ...(group?.troubles() ?? []),
+      group?.trouble(this.#namespace) ?? '',
       this.#slices.trouble,
       pods?.trouble ?? '',
       ...slices.map(({ problem }) => problem),
@@ -119,8 +130,9 @@ export class MembersWatch {
     if (group === undefined || !group.ready || !this.#slices.ready) return before;
     if (service === undefined)
       return group.sure(this.#namespace) ? { state: 'absent', endpoints: [], spoken: new Set(), troubles } : before;
-    // Without labels no subset would have a member: they are waited for, unless they cannot be had.
-    if (this.#slices.refused || (pods !== undefined && !pods.ready && pods.trouble === '')) return before;
+    // Without labels no subset would have a member: they are waited for, unless they cannot be had and nothing better is known.
+    const unlabelled = pods !== undefined && !pods.ready && (pods.trouble === '' || this.#members.state === 'known');
+    if (this.#slices.refused || unlabelled) return before;
     const resources = slices.flatMap(({ resource }) => (resource !== undefined && isKind('EndpointSlice')(resource) ? resource : []));
     if (!nodes.knows(nodeNames(resources))) return before;
     const { endpoints, complete } = this.#endpoints(service, resources);
@@ -128,27 +140,51 @@ export class MembersWatch {
     return { state: 'known', endpoints, spoken: addressesOf(resources), troubles };
   }
 
+  /**
+   * Two watches have no common order: of an endpoint whose pod was not heard of yet nobody knows how to talk to it, nor, without its account,
+   * who it has to be. It waits, as in Istio: a moment, since slices may name pods that the selector does not mean. `complete`: the list may be
+   * the first.
+   */
   #endpoints(service: ResourceOf<'Service'>, slices: readonly ResourceOf<'EndpointSlice'>[]) {
     const { nodes } = this.#tools;
+    const pods = this.#pods?.informer;
+    const expected = pods?.ready === true && !pods.refused;
+    const now = this.#clock.now();
+    const found = new Map<string, PodLabels>();
+    const unseen = new Map<string, number>();
     const unproven = new Set<string>();
-    const endpoints = kubernetesMembers(service, slices, {
+    const speaksFor = ({ targetRef }: SliceEndpoint): boolean => {
+      const { kind = 'Pod', name, namespace = this.#namespace } = targetRef ?? {};
+      if (name === undefined || kind !== 'Pod') return true;
+      const key = `${namespace}/${name}`;
+      // When the selector moves, slices name the pods of before for a while.
+      const pod = pods?.get(namespace, name) ?? this.#found.get(key);
+      if (pod === undefined) {
+        if (!expected) return true;
+        const since = this.#unseen.get(key) ?? now;
+        unseen.set(key, since);
+        return now - since >= UNSEEN_MS;
+      }
+      found.set(key, pod);
+      if (this.#accounts.of(pod) !== undefined) return true;
+      unproven.add(name);
+      return false;
+    };
+    const known = slices.map((slice) => ({ ...slice, spec: { ...slice.spec, endpoints: slice.spec.endpoints.filter(speaksFor) } }));
+    this.#found = found;
+    this.#unseen = unseen;
+    if (unproven.size > 0) this.#accounts.learn(this.#pods!.selector, [...unproven], this.#touch);
+    const waiting = [...unseen.values()].filter((since) => now - since < UNSEEN_MS);
+    this.#unseenTimer?.cancel();
+    if (waiting.length > 0) this.#unseenTimer = this.#clock.after(Math.min(...waiting) + UNSEEN_MS - now, this.#touch);
+    const endpoints = kubernetesMembers(service, known, {
       node: (name) => nodes.get(name),
       pod: (namespace, name) => {
-        const pod = this.#pods?.informer.get(namespace, name);
-        if (pod === undefined) return undefined;
-        const serviceAccountName = this.#accounts.of(pod);
-        if (serviceAccountName === undefined) unproven.add(name);
-        return { metadata: pod, spec: { serviceAccountName } };
+        const pod = found.get(`${namespace}/${name}`);
+        return pod === undefined ? undefined : { metadata: pod, spec: { serviceAccountName: this.#accounts.of(pod) } };
       },
     });
-    if (unproven.size > 0) this.#accounts.learn(this.#pods!.selector, [...unproven], this.#touch);
-    const held = new Set(
-      slices.flatMap(({ spec }) =>
-        spec.endpoints.filter(({ targetRef }) => unproven.has(targetRef?.name ?? '')).flatMap(({ addresses }) => addresses),
-      ),
-    );
-    // Whose identity is not known yet could be anybody: calls wait the moment until it is.
-    return { endpoints: endpoints.filter(({ host }) => !held.has(host)), complete: held.size === 0 };
+    return { endpoints, complete: unproven.size === 0 && (endpoints.length > 0 || waiting.length === 0) };
   }
 
   #followPods(labels: Readonly<Record<string, string>> | undefined): void {
