@@ -121,7 +121,7 @@ it('refuses events without an end', async () => {
 });
 
 it('ends what is under way when it is closed, and asks nothing more', async () => {
-  const client = await asking((_request, response) => void response.writeHead(200).flushHeaders());
+  const client = await asking((_request, response) => response.writeHead(200).flushHeaders());
   const under = watched(client);
   await new Promise((resolve) => setTimeout(resolve, 50));
   client.close();
