@@ -39,7 +39,10 @@ import { openRegistries } from './registries.ts';
 import { ServerRoom, type Servers } from './servers.ts';
 
 export interface CreateMeshOptions {
-  /** Where the policy comes from: a file or folder, an http(s) URL, `consul:PREFIX` (or `consul://HOST:PORT/PREFIX`), or a source of your own. Default: INMESH_POLICY. */
+  /**
+   * Where the policy comes from: a file or folder, an http(s) URL, the cluster (`kubernetes:`), Consul's key-value store
+   * (`consul:PREFIX`, `consul://HOST:PORT/PREFIX`), or a source of your own. Default: INMESH_POLICY.
+   */
   readonly policy?: string | PolicySource;
   /** File in which the last accepted document of a URL is kept for a start without its server. Default: INMESH_POLICY_CACHE, else nowhere. */
   readonly policyCache?: string;
@@ -159,6 +162,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
   let engine: Engine | undefined;
   const dns = openDns(options.dns, () => engine?.settings.dnsRefreshRateMs ?? 60_000);
+  const written = await policyFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] });
   const registries = await openRegistries(options.registries);
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
@@ -168,7 +172,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     tokens: options.tokens ?? tokenVerifiers(),
   };
   const source = joinSources(
-    await policyFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] }),
+    written,
     registries.flatMap(({ services }) => services ?? []),
   );
   const trouble = { text: '' };

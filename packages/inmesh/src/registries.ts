@@ -4,11 +4,15 @@ import { MeshError } from '@inmesh/core';
 /** Platforms by the word before the colon; each is loaded when it is asked for. */
 const PLATFORMS: Readonly<Record<string, (spec: string) => Promise<Registry>>> = {
   consul: async (address) => (await import('@inmesh/discovery/consul')).consul(address === '' ? {} : { address }),
+  kubernetes: async (spec) => {
+    const { kubernetesRegistry, parseScope } = await import('@inmesh/discovery/kubernetes');
+    return kubernetesRegistry({ namespaces: parseScope(spec) });
+  },
 };
 
 /**
  * The registries a program, or INMESH_REGISTRIES (specs with commas between), asks for: `consul`, `consul:http://127.0.0.1:8500`,
- * `kubernetes`, or ones of the program's own. Throws MISUSE for a spec nobody here speaks.
+ * `kubernetes`, `kubernetes:shop+web`, or ones of the program's own. Throws MISUSE for a spec nobody here speaks.
  */
 export async function openRegistries(
   given: readonly (string | Registry)[] | undefined,

@@ -4,6 +4,8 @@ import type { Problem } from './problem.ts';
 export interface SourceText {
   readonly file: string;
   readonly text: string;
+  /** Its resources give way to those of the same name in texts before it: what a registry says of a service the policy declares. */
+  readonly yields?: boolean;
 }
 
 /** One accepted resource: `spec` is complete and typed by its kind (see `kinds/`). */

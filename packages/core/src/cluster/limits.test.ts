@@ -32,6 +32,18 @@ test('serves in order of arrival, with what they waited for', async () => {
   expect(line.shift()).toBeUndefined();
 });
 
+test('keeps the process alive for as long as somebody waits', async () => {
+  const { clock, exchange } = setting();
+  const line = new WaitingLine<number>(() => clock.after(1e9, () => {}));
+  const calls = [exchange(), exchange()].map((one) => line.wait(one, () => Promise.resolve(answer)));
+  expect(clock.pending).toBe(1);
+  line.shift()!.serve(1);
+  expect(clock.pending).toBe(1);
+  line.shift()!.serve(2);
+  expect(clock.pending).toBe(0);
+  await Promise.all(calls);
+});
+
 test('a caller who leaves is out at once, from the middle too, and the rest keep their order', async () => {
   const { line, exchange } = setting();
   const exchanges = [exchange(), exchange(), exchange()];

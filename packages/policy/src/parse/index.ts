@@ -51,6 +51,7 @@ export function parse(sources: readonly SourceText[]): Parsed {
         const name = nameOf(resource);
         const twin = first.get(name);
         if (twin !== undefined) {
+          if (source.yields === true) continue;
           const place = twin.locate(twin.base);
           problems.at(candidate, name, {
             code: 'INM0007',

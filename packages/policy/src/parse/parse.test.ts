@@ -225,6 +225,16 @@ describe('problems', () => {
     expect(problems.map(({ line, column }) => lines[line - 1]?.slice(column - 1))).toEqual(['"hots": "b",', '5']);
   });
 
+  it('are none where what a registry says is declared already: it yields', () => {
+    const declared = { file: 'policy', text: JSON.stringify(rule('a')) };
+    const registry = { file: 'registry', text: JSON.stringify([{ ...rule('a'), spec: { host: 'other' } }, rule('b')]), yields: true };
+    const parsed = parse([declared, registry]);
+    expect(parsed.ok && parsed.document.resources.map(({ metadata, origin }) => `${metadata.name} ${origin.file}`)).toEqual([
+      'a policy',
+      'b registry',
+    ]);
+  });
+
   it('name the first of two resources of one name', () => {
     const problems = problemsOf(
       JSON.stringify(rule('a')),

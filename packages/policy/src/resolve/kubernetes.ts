@@ -8,12 +8,23 @@ import { locality } from './workload.ts';
 
 type Service = ResourceOf<'Service'>;
 type EndpointSlice = ResourceOf<'EndpointSlice'>;
+/** What is asked of a service to know its members. */
+type Members = {
+  readonly metadata: Pick<Service['metadata'], 'namespace'>;
+  readonly spec: Pick<Service['spec'], 'ports' | 'clusterIP' | 'clusterIPs' | 'publishNotReadyAddresses'>;
+};
 type SliceEndpoint = EndpointSlice['spec']['endpoints'][number];
+
+/** What is read of a pod, wherever it comes from. */
+export interface KnownPod {
+  readonly metadata: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
+  readonly spec: { readonly nodeName?: string | undefined; readonly serviceAccountName?: string | undefined };
+}
 
 /** What the members of a service are known by beside their address: pods and nodes by name. */
 export interface Machines {
-  pod(namespace: string, name: string): ResourceOf<'Pod'> | undefined;
-  node(name: string): ResourceOf<'Node'> | undefined;
+  pod(namespace: string, name: string): KnownPod | undefined;
+  node(name: string): { readonly metadata: { readonly labels: Readonly<Record<string, string>> } } | undefined;
 }
 
 export function machinesOf(registry: Registry): Machines {
@@ -132,8 +143,11 @@ export function protocolOf(port: {
 const NO_LABELS: EndpointSpec['labels'] = {};
 const NOWHERE = locality();
 
-/** Members of all slices of a service, each once: several slices may name one address, and both address families one pod. */
-function membersOf({ spec, metadata }: Service, slices: readonly EndpointSlice[], machines: Machines): EndpointSpec[] {
+/**
+ * Members of all slices of a service, each once: several slices may name one address, and both address families one pod. Those that
+ * are not ready are left out, as Istio does, unless the service publishes them.
+ */
+export function membersOf({ spec, metadata }: Members, slices: readonly EndpointSlice[], machines: Machines): EndpointSpec[] {
   const primary = (spec.clusterIPs[0] ?? spec.clusterIP ?? '').includes(':') ? 'IPv6' : 'IPv4';
   const rank = (slice: EndpointSlice): number => (slice.spec.addressType === primary ? 0 : 1);
   const ordered = slices.toSorted((a, b) => rank(a) - rank(b) || compareText(a.metadata.name, b.metadata.name));

@@ -43,6 +43,19 @@ it('is the document of all, once all have spoken, and again when one changes', a
   expect(timers.size).toBe(0);
 });
 
+it('lets what registries say give way to the policy', async () => {
+  const sources = ['policy', 'kubernetes'].map((name) => memorySource(name, name));
+  const yielding: (readonly [string, boolean | undefined])[] = [];
+  joinSources(sources[0]!, [sources[1]!]).watch((update) => {
+    if (update.ok) yielding.push(...update.texts.map(({ text, yields }) => [text, yields] as const));
+  });
+  await settled();
+  expect(yielding).toEqual([
+    ['policy', undefined],
+    ['kubernetes', true],
+  ]);
+});
+
 it('begins without a registry that is silent, or fails, for too long, and takes it in when it speaks', async () => {
   const { policy, kubernetes, consul, told, pass } = scene();
   await settled();

@@ -6,7 +6,7 @@ const PATIENCE_MS = 3000;
 
 /**
  * Several sources as one document: the policy, and the services that registries know. The first is the policy: without it
- * there is no document. The others add to it: one that cannot tell keeps what it said last, and holds up the start for `patienceMs` (default
+ * there is no document. The others add to it what it does not declare itself: one that cannot tell keeps what it said last, and holds up the start for `patienceMs` (default
  * 3 s) at most. What fails is told, and that nothing fails any more.
  */
 export function joinSources(
@@ -76,7 +76,10 @@ class Joint implements Closeable {
     if (policy!.good !== undefined) {
       this.#waiting = false;
       this.#patience?.cancel();
-      const texts = this.#parts.flatMap(({ good }) => good?.texts ?? []);
+      // What the policy declares itself stands, whatever a registry says of it.
+      const texts = this.#parts.flatMap(({ good }, index) =>
+        index === 0 ? (good?.texts ?? []) : (good?.texts ?? []).map((text) => ({ ...text, yields: true })),
+      );
       const version = versionOf(digest(texts));
       const recovered = this.#reason !== undefined && this.#parts.every(({ failure }) => failure === undefined);
       if (version !== this.#version || recovered) {
