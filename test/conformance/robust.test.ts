@@ -112,7 +112,7 @@ describe('any document parses, resolves, compiles and explains, or lists its pro
 /** Stands in for DNS: every name has one address. */
 const names: Resolver = {
   name: 'names',
-  handles: () => true,
+  handles: ({ service: { resolution } }) => resolution !== 'static',
   watch: (_, onChange) => {
     onChange({ state: 'bound', endpoints: [testEndpoint('10.8.0.1:80')] });
     return { close: () => {} };
