@@ -1,8 +1,9 @@
 import { addressOf, type Endpoint } from '@inmesh/core';
-import type { Listed } from './damping.ts';
 
 /** One instance of a service, as Consul lists it. */
-export interface Instance extends Listed {
+export interface Instance {
+  readonly key: string;
+  readonly health: Endpoint['health'];
   readonly host: string;
   readonly port: number;
   /** Ports besides its own, by name (Meta `port-NAME`). */

@@ -1,14 +1,11 @@
 import { addressOf, type Clock, type Closeable, type Endpoint, type Resolution, type Resolver, type ServiceRef } from '@inmesh/core';
 import { follow } from './blocking.ts';
 import type { ConsulClient } from './client.ts';
-import { Damping } from './damping.ts';
+import { Damping } from '../damping.ts';
 import { type Instance, readInstances } from './instances.ts';
 import { type ConsulName, consulName, type NamesOptions } from './names.ts';
 import type { Seats } from './seats.ts';
 import type { Troubles } from './trouble.ts';
-
-/** How long one that vanished unseen still counts as draining. */
-const KEEP_MS = 30_000;
 
 interface Tools {
   readonly clock: Clock;
@@ -100,9 +97,11 @@ class ServiceWatch {
     const { client, seats, troubles } = this.#parts;
     const { service, datacenter } = this.#name;
     const key = `service ${datacenter}/${service}`;
-    const damping = new Damping<Instance>(this.#tools.clock, KEEP_MS, (instances) =>
-      this.#become({ instances, failure: this.#state.failure }),
-    );
+    const damping = new Damping<Instance>({
+      clock: this.#tools.clock,
+      keyOf: (instance) => instance.key,
+      onOver: () => this.#become({ instances: damping.current(), failure: this.#state.failure }),
+    });
     const fail = (reason: string): void => {
       troubles.set(key, reason);
       damping.hold();
@@ -119,8 +118,7 @@ class ServiceWatch {
         read: readInstances,
         onAnswer: (instances, { doubtUntil }) => {
           troubles.clear(key);
-          this.#state = { instances: this.#state.instances, failure: undefined };
-          damping.update(instances, doubtUntil);
+          this.#become({ instances: damping.list(instances, { doubtUntil }), failure: undefined });
         },
         onFailure: fail,
       },

@@ -2,15 +2,17 @@ import { createHash } from 'node:crypto';
 import { systemClock } from '@inmesh/core';
 import { CONSUL_SERVICE_ANNOTATION } from '@inmesh/policy';
 import type { PolicySource, SourceUpdate } from '@inmesh/policy/source';
+import { Damping } from '../damping.ts';
 import { follow } from './blocking.ts';
-import { Damping, type Listed } from './damping.ts';
 import type { ConsulParts } from './resolver.ts';
 
 /** A service whose last instance left is known on: a call to it fails as one without endpoints, and does not go past the mesh. */
 const KEEP_MS = 300_000;
 const TROUBLE = 'services';
 
-interface Entry extends Listed {
+interface Entry {
+  readonly key: string;
+  readonly health: 'healthy' | 'draining';
   readonly protocol: string;
 }
 
@@ -31,14 +33,19 @@ export function consulServices({ client, seats, troubles }: ConsulParts, domain 
         const version = createHash('sha256').update(text).digest('hex').slice(0, 12);
         onUpdate({ ok: true, texts: [{ file: `services of ${name}`, text }], version } satisfies SourceUpdate);
       };
-      const damping = new Damping<Entry>(systemClock, KEEP_MS, tell);
+      const damping = new Damping<Entry>({
+        clock: systemClock,
+        keyOf: ({ key }) => key,
+        keepMs: KEEP_MS,
+        onOver: () => tell(damping.current()),
+      });
       const following = follow(
         {
           ask: (since) => client.services(since),
           read: readServices,
           onAnswer: (entries, { doubtUntil }) => {
             troubles.clear(TROUBLE);
-            damping.update(entries, doubtUntil);
+            tell(damping.list(entries, { doubtUntil }));
           },
           onFailure: (reason) => {
             troubles.set(TROUBLE, reason);

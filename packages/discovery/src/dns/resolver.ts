@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { addressOf, type Closeable, type Endpoint, type Resolution, type Resolver, type ServiceRef } from '@inmesh/core';
 import type { EndpointSpec } from '@inmesh/policy';
 import { type HostState, HostWatch } from './host.ts';
-import { Leaving } from './leaving.ts';
+import { Damping } from '../damping.ts';
 import type { Answer } from './answer.ts';
 import { dnsLookup, isSrvName, type Lookup, type LookupOptions } from './lookup.ts';
 
@@ -66,10 +66,15 @@ export function dnsResolver(options: DnsResolverOptions = {}): Resolver {
       const firstOnly = ref.service.resolution === 'dnsRoundRobin';
       const tell = teller(onChange);
       // Where only the first counts, servers rotate it, and the others are no less alive for it.
-      const leaving = new Leaving(clock, firstOnly ? 0 : drainMs, () => update());
+      const damping = new Damping<Endpoint>({
+        clock,
+        keyOf: ({ address }) => address,
+        keepMs: firstOnly ? 0 : drainMs,
+        onOver: () => update(),
+      });
       const update = (): void => {
         const known = knownOf(members, names.map(stateOf), stateOf, firstOnly);
-        if (known !== undefined) tell({ ...known, endpoints: leaving.follow(known.endpoints) });
+        if (known !== undefined) tell({ ...known, endpoints: damping.list(known.endpoints) });
       };
       for (const name of names) {
         const host = hostOf(name);
@@ -85,7 +90,7 @@ export function dnsResolver(options: DnsResolverOptions = {}): Resolver {
       update();
       return {
         close: () => {
-          leaving.close();
+          damping.close();
           watches.splice(0).forEach((watch) => watch.close());
         },
       };

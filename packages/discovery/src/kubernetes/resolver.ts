@@ -1,5 +1,5 @@
 import { addressOf, type Endpoint, type Resolution, type Resolver, type ServiceRef, staticEndpoints } from '@inmesh/core';
-import { Farewells } from '../farewells.ts';
+import { Damping } from '../damping.ts';
 import { tellAll } from './group.ts';
 import { type MembersTools, MembersWatch } from './members.ts';
 import { inScope, type Scope } from './scope.ts';
@@ -38,7 +38,7 @@ export function sliceResolver({ name, scope, hosts, priority }: ResolverOptions,
       let members = watches.get(key);
       if (members === undefined) watches.set(key, (members = new MembersWatch(namespace, service, tools)));
       const followed = members;
-      const farewells = new Farewells(clock, () => update());
+      const damping = new Damping<Endpoint>({ clock, keyOf: ({ address }) => address, onOver: () => update() });
       const tell = teller(onChange);
       const update = (): void => {
         const { state, endpoints, spoken, troubles } = followed.members;
@@ -46,16 +46,13 @@ export function sliceResolver({ name, scope, hosts, priority }: ResolverOptions,
         if (state === 'absent') return tell('absent', trouble);
         if (state === 'unknown') return tell(trouble === '' ? undefined : virtualEndpoints(ref), trouble);
         const listed = staticEndpoints({ ...ref.service, endpoints }, ref.port.number);
-        tell(
-          farewells.with(listed, ({ address }) => spoken.has(address)),
-          trouble,
-        );
+        tell(damping.list(listed, { isExplained: ({ address }) => spoken.has(address) }), trouble);
       };
       const listening = followed.listen(update);
       return {
         close: () => {
           listening.close();
-          farewells.close();
+          damping.close();
           if (followed.idle && watches.get(key) === followed) watches.delete(key);
         },
       };

@@ -1,6 +1,11 @@
 import { fakeClock, type FakeClock } from '@inmesh/core/testing';
 import { beforeEach, expect, it } from 'vitest';
-import { Damping, type Listed } from './damping.ts';
+import { Damping } from './damping.ts';
+
+interface Listed {
+  readonly key: string;
+  readonly health: 'healthy' | 'draining' | 'unhealthy';
+}
 
 let clock: FakeClock;
 let damping: Damping<Listed>;
@@ -8,10 +13,11 @@ let words: string[];
 beforeEach(() => {
   clock = fakeClock();
   words = [];
-  damping = new Damping(clock, 30_000, (items) =>
-    words.push(items.map(({ key, health }) => (health === 'healthy' ? key : `${key} ${health}`)).join(', ')),
-  );
+  damping = new Damping({ clock, keyOf: ({ key }) => key, onOver: () => write(damping.current()) });
 });
+
+const write = (items: readonly Listed[]) =>
+  words.push(items.map(({ key, health }) => (health === 'healthy' ? key : `${key} ${health}`)).join(', '));
 
 const list = (...keys: string[]): Listed[] =>
   keys.map((text) => {
@@ -20,8 +26,8 @@ const list = (...keys: string[]): Listed[] =>
   });
 
 it('keeps as draining for 30 s who vanishes without a word', () => {
-  damping.update(list('a', 'b'), 0);
-  damping.update(list('a'), 0);
+  write(damping.list(list('a', 'b')));
+  write(damping.list(list('a')));
   expect(words).toEqual(['a, b', 'a, b draining']);
   clock.advance(29_999);
   expect(words).toHaveLength(2);
@@ -31,26 +37,34 @@ it('keeps as draining for 30 s who vanishes without a word', () => {
 });
 
 it('forgets at once who was seen draining or unhealthy', () => {
-  damping.update(list('a', 'b draining', 'c unhealthy'), 0);
-  damping.update(list('a'), 0);
+  write(damping.list(list('a', 'b draining', 'c unhealthy')));
+  write(damping.list(list('a')));
+  expect(words.at(-1)).toBe('a');
+});
+
+it('forgets at once whose absence is explained', () => {
+  write(damping.list(list('a', 'b', 'c')));
+  write(damping.list(list('a'), { isExplained: ({ key }) => key === 'b' }));
+  expect(words.at(-1)).toBe('a, c draining');
+  write(damping.list(list('a'), { isExplained: ({ key }) => key === 'c' }));
   expect(words.at(-1)).toBe('a');
 });
 
 it('who comes back is what the list says', () => {
-  damping.update(list('a', 'b'), 0);
-  damping.update(list('a'), 0);
+  write(damping.list(list('a', 'b')));
+  write(damping.list(list('a')));
   clock.advance(10_000);
-  damping.update(list('a', 'b'), 0);
+  write(damping.list(list('a', 'b')));
   expect(words.at(-1)).toBe('a, b');
   clock.advance(60_000);
   expect(words.at(-1)).toBe('a, b');
 });
 
 it('in doubt everybody stays what he was, until it is over: then draining, then gone', () => {
-  damping.update(list('a', 'b', 'c unhealthy'), 0);
-  damping.update([], 10_000);
+  write(damping.list(list('a', 'b', 'c unhealthy')));
+  write(damping.list([], { doubtUntil: 10_000 }));
   expect(words.at(-1)).toBe('a, b, c unhealthy');
-  damping.update(list('a'), 10_000);
+  write(damping.list(list('a'), { doubtUntil: 10_000 }));
   expect(words.at(-1)).toBe('a, b, c unhealthy');
   clock.advance(10_000);
   expect(words.at(-1)).toBe('a, b draining');
@@ -59,11 +73,11 @@ it('in doubt everybody stays what he was, until it is over: then draining, then 
 });
 
 it('a new doubt prolongs an old one, and does not bring back who is draining', () => {
-  damping.update(list('a', 'b', 'c'), 0);
-  damping.update(list('a', 'b'), 0);
-  damping.update(list('a'), 10_000);
+  write(damping.list(list('a', 'b', 'c')));
+  write(damping.list(list('a', 'b')));
+  write(damping.list(list('a'), { doubtUntil: 10_000 }));
   clock.advance(8000);
-  damping.update(list('a'), 18_000);
+  write(damping.list(list('a'), { doubtUntil: 18_000 }));
   clock.advance(9999);
   expect(words.at(-1)).toBe('a, b, c draining');
   clock.advance(1);
@@ -71,20 +85,20 @@ it('a new doubt prolongs an old one, and does not bring back who is draining', (
 });
 
 it('while nothing can be asked no doubt runs out', () => {
-  damping.update(list('a', 'b'), 0);
-  damping.update(list('a'), 10_000);
+  write(damping.list(list('a', 'b')));
+  write(damping.list(list('a'), { doubtUntil: 10_000 }));
   clock.advance(5000);
   damping.hold();
   clock.advance(60_000);
-  damping.update(list('a'), 75_000);
+  write(damping.list(list('a'), { doubtUntil: 75_000 }));
   expect(words.at(-1)).toBe('a, b');
   clock.advance(10_000);
   expect(words.at(-1)).toBe('a, b draining');
 });
 
 it('closed, it leaves no timer', () => {
-  damping.update(list('a'), 0);
-  damping.update([], 0);
+  write(damping.list(list('a')));
+  write(damping.list([]));
   expect(clock.pending).toBe(1);
   damping.close();
   expect(clock.pending).toBe(0);
