@@ -13,7 +13,7 @@ import {
   systemClock,
   type TokenVerifiers,
 } from '@inmesh/core';
-import { dnsResolver, type Registry } from '@inmesh/discovery';
+import { dnsResolver, healthChecks, type Registry } from '@inmesh/discovery';
 import { createGrpcClients, type GrpcClients, type GrpcServers } from '@inmesh/grpc';
 import {
   type Connectrpc,
@@ -154,6 +154,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const registries = await openRegistries(options.registries);
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dnsResolver()],
+    health: healthChecks(),
     observer: joinObservers(observers),
     localReplies: options.localReplies,
     audit: options.audit,

@@ -132,6 +132,7 @@ function toEndpoint({ spec, port }: Member, host: string): Endpoint {
     namespace: spec?.namespace ?? '',
     node: spec?.node ?? '',
     health: spec?.health ?? 'healthy',
+    ...(spec?.probe === undefined ? {} : { probe: spec.probe }),
   };
 }
 
