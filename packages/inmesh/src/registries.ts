@@ -2,7 +2,14 @@ import type { Registry } from '@inmesh/discovery';
 import { MeshError } from '@inmesh/core';
 
 /** Platforms by the word before the colon; each is loaded when it is asked for. */
-const PLATFORMS: Readonly<Record<string, (spec: string) => Promise<Registry>>> = {};
+const PLATFORMS: Readonly<Record<string, (spec: string) => Promise<Registry>>> = {
+  file: async (spec) => {
+    const { fileRegistry } = await import('@inmesh/discovery/file');
+    if (spec === '') throw new MeshError('MISUSE', 'the registry "file" names no file: write file:endpoints.yaml');
+    // `file:///abs` is a URL, the rest a path.
+    return fileRegistry(spec.startsWith('//') ? `file:${spec}` : spec);
+  },
+};
 
 /**
  * The registries a program, or INMESH_REGISTRIES (specs with commas between), asks for: `consul`, `consul:http://127.0.0.1:8500`,

@@ -3,6 +3,7 @@ export type * from './inbound.ts';
 export type * from './document.ts';
 export type * from './problem.ts';
 export { parse } from './parse/index.ts';
+export { type Member, memberEndpoint, type Members, parseMember, parseMembers } from './members.ts';
 export { CODES, type ProblemCode } from './parse/codes.ts';
 export * from './kinds/index.ts';
 export { OPEN as OPEN_INBOUND } from './resolve/inbound.ts';

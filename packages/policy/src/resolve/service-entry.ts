@@ -131,6 +131,14 @@ function entryEndpoint(
   ];
 }
 
+/** An endpoint that is declared outside the document, by the fields of a WorkloadEntry; undefined: it has no address. */
+export const entryMember = (
+  entry: Partial<WorkloadEntrySpec>,
+  ports: readonly Port[],
+  workload: string,
+  namespace: string,
+): EndpointSpec | undefined => entryEndpoint(entry, entry.labels ?? {}, ports, workload, namespace)[0];
+
 const NO_MACHINES: Machines = { pod: () => undefined, node: () => undefined };
 
 function candidatesOf(registry: Registry, machines: Machines, probes: Probes): ReadonlyMap<string, readonly Candidate[]> {
