@@ -6,6 +6,7 @@ export { parse } from './parse/index.ts';
 export { type Member, memberEndpoint, type Members, parseMember, parseMembers } from './members.ts';
 export { CODES, type ProblemCode } from './parse/codes.ts';
 export * from './kinds/index.ts';
+export { REGISTERED_LABEL } from './kinds/service-entry.ts';
 export { OPEN as OPEN_INBOUND } from './resolve/inbound.ts';
 export { resolve } from './resolve/resolve.ts';
 export { defaultWorkload, parseLocality, workload } from './resolve/workload.ts';

@@ -53,6 +53,9 @@ const schema = v.object({
   subjectAltNames: list(v.string(), 'Names one of which the certificate of the server must carry.', { honoured: 'HGWT' }),
 });
 
+/** Label of a ServiceEntry that a registry makes of what is registered: it has no members of its own, and gives way to whatever else declares its hosts. */
+export const REGISTERED_LABEL = 'inmesh.dev/registered';
+
 export type ServiceEntrySpec = v.InferOutput<typeof schema>;
 
 const hosts: Check<ServiceEntrySpec> = (spec, report) => {
@@ -120,7 +123,7 @@ const addresses: Check<ServiceEntrySpec> = (spec, report) => {
 };
 
 // Istio's ValidateServiceEntry, resolution by resolution.
-const members: Check<ServiceEntrySpec> = (spec, report) => {
+const members: Check<ServiceEntrySpec> = (spec, report, { labels }) => {
   const { endpoints = [], resolution } = spec;
   const portNames = new Set((spec.ports ?? []).map((entry) => entry?.name));
   if (spec.workloadSelector !== undefined && endpoints.length > 0)
@@ -153,7 +156,7 @@ const members: Check<ServiceEntrySpec> = (spec, report) => {
         report.conflict(['endpoints'], 'resolution NONE excludes endpoints', 'choose STATIC or DNS, or remove endpoints');
       break;
     case 'STATIC':
-      if (endpoints.length === 0 && spec.workloadSelector === undefined)
+      if (endpoints.length === 0 && spec.workloadSelector === undefined && labels[REGISTERED_LABEL] === undefined)
         report.warning(['endpoints'], 'resolution STATIC without endpoints or workloadSelector: nobody can be called', 'add endpoints');
       break;
     case 'DNS':

@@ -1,4 +1,5 @@
 import type { ResourceOf } from '../kinds/index.ts';
+import { REGISTERED_LABEL } from '../kinds/service-entry.ts';
 import type { WorkloadEntrySpec } from '../kinds/workload-entry.ts';
 import type { EndpointSpec, Probe, Service } from '../model.ts';
 import { type KnownService, trafficDistributionOf } from './known-service.ts';
@@ -43,7 +44,7 @@ export function entryServices(registry: Registry, machines: Machines): KnownServ
     const members = outside ? declared.map((one) => (one.mtls ? { ...one, mtls: false } : one)) : declared;
     for (const host of entry.spec.hosts) {
       const added = serviceOf(entry, host.toLowerCase(), members);
-      const key = `${added.service.namespace}/${added.service.host}`;
+      const key = `${added.registered ? '*' : ''}${added.service.namespace}/${added.service.host}`;
       const present = services.get(key);
       services.set(key, present === undefined ? added : merged(present, added));
     }
@@ -61,6 +62,7 @@ function serviceOf(entry: ServiceEntry, host: string, members: readonly Endpoint
     byName && members.length === 0 && spec.ports.some(({ number, targetPort }) => targetPort !== undefined && targetPort !== number);
   return {
     registry: 'ServiceEntry',
+    registered: metadata.labels[REGISTERED_LABEL] !== undefined,
     createdAt: metadata.createdAt,
     exportTo: spec.exportTo,
     trafficDistribution: trafficDistributionOf(undefined, metadata.annotations),

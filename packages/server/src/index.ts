@@ -1,0 +1,1 @@
+export { type RegistryServer, type RegistryServerOptions, startRegistry } from './registry/server.ts';
