@@ -35,6 +35,9 @@ export interface ClusterConfig {
 /** Longest piece of a table built in one go. */
 const SLICE_MS = 10;
 
+/** Longer than any call waits for endpoints. */
+const HELD_MS = 2 ** 31 - 1;
+
 /** Picks beyond the first to find an endpoint with a free connection, before all are looked through. */
 const REPICKS = 4;
 
@@ -72,8 +75,8 @@ export class ClusterState implements Learner {
   #maxConnections = Infinity;
   #maxPerEndpoint = Infinity;
   #budgetIntervalMs = 0;
-  /** Calls that wait for the first endpoints or the first table. */
-  readonly #arrivals = new WaitingLine<void>();
+  /** Calls that wait for the first endpoints or the first table. No socket of theirs keeps the process alive yet, and a registry's watch does not. */
+  readonly #arrivals = new WaitingLine<void>(() => this.#config.runtime.clock.after(HELD_MS, () => {}, true));
   /** Calls that wait for a connection. */
   readonly #line = new WaitingLine<EndpointState>();
   #draining = false;

@@ -1,4 +1,5 @@
 import type { Exchange, Reply } from '../call.ts';
+import type { Timer } from '../clock.ts';
 import type { Expiring } from '../deadlines.ts';
 import type { MeshError } from '../errors.ts';
 import type { Cancellable, Life } from '../life.ts';
@@ -20,6 +21,13 @@ export class WaitingLine<Given> {
   #head: Waiting<Given> | undefined = undefined;
   #tail: Waiting<Given> | undefined = undefined;
   #size = 0;
+  readonly #hold: (() => Timer) | undefined;
+  #held: Timer | undefined = undefined;
+
+  /** `hold` keeps the process alive while somebody waits, until it is cancelled: where nothing else may. */
+  constructor(hold?: () => Timer) {
+    this.#hold = hold;
+  }
 
   get size(): number {
     return this.#size;
@@ -53,6 +61,7 @@ export class WaitingLine<Given> {
       else this.#tail.next = waiting;
       this.#tail = waiting;
       this.#size += 1;
+      this.#held ??= this.#hold?.();
       if (late !== undefined && late.at < exchange.life.deadline) waiting.slot = exchange.life.deadlines.add(waiting, late.at);
       // Last: a call that is already cancelled leaves from here.
       exchange.life.work(waiting);
@@ -80,6 +89,9 @@ export class WaitingLine<Given> {
     waiting.previous = undefined;
     waiting.next = undefined;
     this.#size -= 1;
+    if (this.#size > 0) return;
+    this.#held?.cancel();
+    this.#held = undefined;
   }
 }
 

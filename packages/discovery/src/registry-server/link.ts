@@ -132,7 +132,6 @@ export class Link {
     const lose = (reason: string | undefined): void => {
       if (era !== this.#era) return;
       if (hello !== undefined && clock.now() - began >= STEADY_MS) this.#failures = 0;
-      if (answered && hello === undefined && (this.#mute += 1) >= MUTE) this.#pollUntil = clock.now() + STREAMLESS_MS;
       this.#lost(reason);
     };
     const listen = (ms: number, reason: string): void => {
@@ -156,12 +155,20 @@ export class Link {
       }
     };
 
-    listen(patienceMs, `no word within ${patienceMs} ms`);
+    this.#silence = clock.after(patienceMs, () => {
+      if (answered && (this.#mute += 1) >= MUTE) this.#pollUntil = clock.now() + STREAMLESS_MS;
+      lose(`no word within ${patienceMs} ms`);
+    });
     const headers = { accept: 'text/event-stream', ...(this.#lastId === '' ? {} : { 'last-event-id': this.#lastId }) };
     const request = (this.#request = ask(this.#access, { path: this.#path(this.#lastId !== ''), headers }));
     request.on('error', (error) => lose(`cannot be reached: ${reasonOf(error)}`));
-    request.on('close', () => lose('closed the connection before it answered'));
+    let begun = false;
+    request.on('close', () => {
+      // Of one that has begun its answer the answer tells how it ended.
+      if (!begun) lose('closed the connection before it answered');
+    });
     request.on('response', (response) => {
+      begun = true;
       if (response.statusCode !== 200 || !(response.headers['content-type'] ?? '').startsWith('text/event-stream'))
         return void refusal(response).then(lose);
       answered = true;
@@ -203,7 +210,9 @@ export class Link {
     const read = async (): Promise<void> => {
       const response = await answer;
       if (response.statusCode !== 200 && response.statusCode !== 304) throw new Error(await refusal(response));
-      const body = await readText(response, MAX_BYTES);
+      const body = await readText(response, MAX_BYTES).catch((error: Error) => {
+        throw new Error(`cut the answer off: ${error.message}`, { cause: error });
+      });
       if (era !== this.#era) return;
       if (response.statusCode === 200) this.#picture(JSON.parse(body));
       this.#etag = response.headers.etag ?? '';

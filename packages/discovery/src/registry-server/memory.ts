@@ -4,6 +4,9 @@ import type { Catalog, ServiceAnswer } from './answer.ts';
 
 type Members = ReadonlyMap<string, KnownMember>;
 
+/** How long a service is known on for which nobody is registered any more. */
+const KEEP_MS = 300_000;
+
 interface Known {
   readonly said: Members | null;
   /** Known to the registry before it lost its memory. */
@@ -23,7 +26,10 @@ export class Memory {
   readonly #onChange: (host: string) => void;
   readonly #onCatalog: () => void;
   readonly #services = new Map<string, Known>();
-  #catalog: { said: Catalog; before: Catalog } | undefined;
+  #catalog: Catalog | undefined;
+  /** Services nobody is registered for any more, and until when they are known on. */
+  readonly #gone = new Map<string, { readonly entry: Catalog[number]; readonly until: number }>();
+  #forgetting: Timer | undefined;
   #epoch: string | undefined;
   #index = 0;
   #settling: Timer | undefined;
@@ -44,9 +50,7 @@ export class Memory {
   }
 
   get catalog(): Catalog | undefined {
-    if (this.#catalog === undefined) return undefined;
-    const { said, before } = this.#catalog;
-    return [...new Map([...before, ...said].map((entry) => [entry.host, entry])).values()];
+    return this.#catalog === undefined ? undefined : [...this.#catalog, ...[...this.#gone.values()].map(({ entry }) => entry)];
   }
 
   /** It lost its memory, and has not had the time to be told all again. */
@@ -78,8 +82,14 @@ export class Memory {
     this.#onChange(service);
   }
 
+  /** A service whose last member left stays known: a call to it fails as one without endpoints, and does not go past the mesh. */
   hearCatalog(said: Catalog): void {
-    this.#catalog = { said, before: this.#catalog?.before ?? [] };
+    const hosts = new Set(said.map(({ host }) => host));
+    const until = this.#clock.now() + KEEP_MS;
+    for (const entry of this.#catalog ?? []) if (!hosts.has(entry.host)) this.#gone.set(entry.host, { entry, until });
+    for (const host of hosts) this.#gone.delete(host);
+    this.#catalog = said;
+    this.#forgetLater();
     this.#onCatalog();
   }
 
@@ -90,8 +100,10 @@ export class Memory {
   close(): void {
     this.#settling?.cancel();
     this.#settling = undefined;
+    this.#forgetting?.cancel();
     this.#services.clear();
     this.#catalog = undefined;
+    this.#gone.clear();
     this.#epoch = undefined;
     this.#index = 0;
   }
@@ -99,7 +111,6 @@ export class Memory {
   #settle(): void {
     for (const [host, { said, before }] of this.#services)
       this.#services.set(host, { said, before: new Map([...before, ...(said ?? [])]), heard: false });
-    if (this.#catalog !== undefined) this.#catalog.before = this.catalog!;
     this.#settling?.cancel();
     this.#settling = this.#clock.after(this.#settleMs, () => {
       this.#settling = undefined;
@@ -107,8 +118,16 @@ export class Memory {
         this.#services.set(host, { ...known, before: new Map() });
         this.#onChange(host);
       }
-      if (this.#catalog === undefined) return;
-      this.#catalog.before = [];
+    });
+  }
+
+  #forgetLater(): void {
+    this.#forgetting?.cancel();
+    if (this.#gone.size === 0) return;
+    const next = Math.min(...[...this.#gone.values()].map(({ until }) => until));
+    this.#forgetting = this.#clock.after(next - this.#clock.now(), () => {
+      for (const [host, { until }] of this.#gone) if (until <= this.#clock.now()) this.#gone.delete(host);
+      this.#forgetLater();
       this.#onCatalog();
     });
   }

@@ -26,6 +26,9 @@ interface Entry {
   lease: Timer;
 }
 
+/** How often the registry looks whether time passed without it; timers that come later than this say so, too. */
+const BEAT_MS = 1000;
+
 interface Service {
   version: number;
   readonly ids: Set<string>;
@@ -44,6 +47,8 @@ export class Registrations {
   readonly #listeners = new Set<(host: string) => void>();
   #index: number;
   #catalogVersion: number;
+  #beat: Timer;
+  #beatAt: number;
   /** Leases that ended without a word. */
   expired = 0;
   renewals = 0;
@@ -54,6 +59,8 @@ export class Registrations {
     this.#clock = clock;
     this.#index = this.#catalogVersion = kept.index;
     for (const [id, registration] of Object.entries(kept.registrations)) this.#add(id, registration, kept.index);
+    this.#beatAt = clock.now();
+    this.#beat = this.#beatLater();
   }
 
   get index(): number {
@@ -131,6 +138,7 @@ export class Registrations {
   }
 
   close(): void {
+    this.#beat.cancel();
     for (const { lease } of this.#entries.values()) lease.cancel();
   }
 
@@ -179,10 +187,29 @@ export class Registrations {
   }
 
   #lease(id: string, { leaseSeconds }: Registration): Timer {
+    const end = this.#clock.now() + leaseSeconds * 1000;
     return this.#clock.after(leaseSeconds * 1000, () => {
+      if (this.#clock.now() > end + BEAT_MS) return this.#wake();
       this.expired += 1;
       this.remove(id);
     });
+  }
+
+  #beatLater(): Timer {
+    return this.#clock.after(BEAT_MS, () => {
+      if (this.#clock.now() > this.#beatAt + 2 * BEAT_MS) this.#wake();
+      this.#beatAt = this.#clock.now();
+      this.#beat = this.#beatLater();
+    });
+  }
+
+  /** The process slept (it was frozen, or the machine was): nobody could renew, and that nobody did says nothing. */
+  #wake(): void {
+    this.#beatAt = this.#clock.now();
+    for (const [id, entry] of this.#entries) {
+      entry.lease.cancel();
+      entry.lease = this.#lease(id, entry.registration);
+    }
   }
 
   #changed(host: string): void {
