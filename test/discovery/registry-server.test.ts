@@ -72,7 +72,11 @@ async function caller(
   policy = NO_SERVICES + RETRIES,
   options: Parameters<typeof registryServer>[0] = { url },
 ): Promise<TestMesh> {
-  return stack.use(await meshOf(policy, { registries: [registryServer({ patienceMs: 1000, settleMs: 4000, keepMs: 2000, ...options })] }));
+  return stack.use(
+    await meshOf(policy, {
+      registries: [registryServer({ patienceMs: 1000, settleMs: 4000, keepMs: 2000, longestWaitMs: 2000, ...options })],
+    }),
+  );
 }
 
 /** Calls without a pause until stopped. Tells how many there were, whom they reached, and what failed. */
@@ -366,6 +370,93 @@ spec:
     expect(await follow('wrong')).toMatch(/answered 401: a token is needed/);
     expect(await follow(undefined)).toMatch(/answered 401: a token is needed/);
     expect(await follow('secret', createDevCa().roots)).toMatch(/cannot be reached: .*(?:certificate|signature)/);
+  });
+});
+
+describe('a process that registers itself', () => {
+  it('is known from when it listens, again when it was forgotten, and no more once it has left', { timeout: 30_000 }, async () => {
+    const server = await open();
+    const program = stack.use(await upstream(say('hello')));
+    const { port } = program;
+    await program.kill();
+    const register = { service: 'reviews', ports: { http: port }, leaseSeconds: 1.5, labels: { version: 'v1' }, weight: 3 };
+    const own = registryServer({ url: server.url, register }, {});
+    const me = {
+      name: 'reviews-v1',
+      namespace: 'shop',
+      labels: { app: 'reviews' },
+      locality: { region: 'eu', zone: 'a', subzone: '' },
+      network: 'n',
+      cluster: '',
+      serviceAccount: 'vm',
+      node: '',
+    };
+    own.join!(me);
+    await pause(600);
+    expect(server.registrations).toBe(0);
+    await program.revive();
+    await expect.poll(() => server.registrations, { timeout: 5000 }).toBe(1);
+    const listed = (await (await fetch(`${server.url}/v1/services`)).json()) as { services: { host: string; members: { id: string }[] }[] };
+    expect(listed.services).toMatchObject([
+      {
+        host: 'reviews.shop.svc.cluster.local',
+        members: [
+          {
+            workload: 'reviews-v1',
+            namespace: 'shop',
+            member: {
+              address: '127.0.0.1',
+              ports: { http: port },
+              labels: { app: 'reviews', version: 'v1' },
+              locality: 'eu/a',
+              network: 'n',
+              serviceAccount: 'vm',
+              weight: 3,
+            },
+          },
+        ],
+      },
+    ]);
+    const { id } = listed.services[0]!.members[0]!;
+    expect((await fetch(`${server.url}/v1/registrations/${id}`, { method: 'DELETE' })).status).toBe(204);
+    await expect.poll(() => server.registrations, { timeout: 5000 }).toBe(1);
+    // Longer than a lease: it is renewed.
+    await pause(2000);
+    expect([server.registrations, own.trouble()]).toEqual([1, '']);
+    await own.leave!();
+    expect(server.registrations).toBe(0);
+    own.close!();
+    await pause(1000);
+    expect(server.registrations).toBe(0);
+  });
+
+  it('says what is wrong when it cannot, and leaves all the same', async () => {
+    const program = stack.use(await upstream(say('hello')));
+    const own = registryServer({ url: 'http://127.0.0.1:1', register: { service: 'reviews', ports: { http: program.port } } }, {});
+    own.join!({
+      name: 'a',
+      namespace: 'default',
+      labels: {},
+      locality: { region: '', zone: '', subzone: '' },
+      network: '',
+      cluster: '',
+      serviceAccount: '',
+      node: '',
+    });
+    await expect.poll(() => own.trouble()).toMatch(/cannot register "reviews": .*ECONNREFUSED/);
+    await own.leave!();
+    own.close!();
+  });
+
+  it('is told by its environment', () => {
+    const open = (env: Record<string, string>) => registryServer({ url: 'http://127.0.0.1:1' }, env);
+    expect(open({}).join).toBeUndefined();
+    expect(open({ INMESH_REGISTER: 'reviews:http=9080,admin=9090', INMESH_ADDRESS: '10.0.0.1' }).join).toBeDefined();
+    for (const wrong of ['reviews', 'reviews:9080', 'reviews:http=x', ':http=1', 'reviews:http=0'])
+      expect(() => open({ INMESH_REGISTER: wrong }), wrong).toThrow(/INMESH_REGISTER|register/);
+    expect(() => open({ INMESH_REGISTRY_CA: '/nowhere' })).toThrow(/INMESH_REGISTRY_CA/);
+    for (const url of ['registry:8500', 'ftp://registry', 'http://me:pass@registry'])
+      expect(() => registryServer({ url }, {}), url).toThrow(/registry/);
   });
 });
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { MeshError } from '@inmesh/core';
-import { type RegistryServer, startRegistry } from '@inmesh/server';
+import { type RegistryServer, startRegistry, UnreadableError } from '@inmesh/server';
 import { Exit } from '../exit.ts';
 import type { Io } from '../io.ts';
 import { paintFor } from '../output/paint.ts';
@@ -46,7 +46,8 @@ export async function runRegistry({ tls, tokens, output, ...options }: RegistryA
 
 /** undefined: a fault of ours. */
 function exitOf(error: NodeJS.ErrnoException): Exit | undefined {
-  if (MeshError.is(error) && error.code === 'MISUSE') return error.message.includes('can be read') ? Exit.UNREADABLE : Exit.USAGE;
+  if (error instanceof UnreadableError) return Exit.UNREADABLE;
+  if (MeshError.is(error) && error.code === 'MISUSE') return Exit.USAGE;
   // What OpenSSL says of a certificate that is none.
   if (error.code?.startsWith('ERR_OSSL') === true) return Exit.UNREADABLE;
   if (error.syscall === undefined) return undefined;

@@ -22,10 +22,11 @@ export interface LinkOptions {
   readonly patienceMs: number;
   /** Between two polls, where there are no streams. */
   readonly pollMs: number;
+  readonly longestWaitMs: number;
 }
 
-/** Full jitter: uniform below 1 s, 2 s, 4 s … 30 s. Also the first time: who lost a registry lost it together with all others. */
-const BACKOFF = { baseMs: 1000, maxMs: 30_000 };
+/** Full jitter: uniform below 1 s, 2 s, 4 s … `longestWaitMs`. Also the first time: who lost a registry lost it together with all others. */
+const BASE_MS = 1000;
 /** A stream that held this long was one; before that its end counts as a failure, or a registry that dies of its readers would never get up. */
 const STEADY_MS = 5000;
 /** Silence for so many heartbeats is the end. */
@@ -238,7 +239,8 @@ export class Link {
     this.#end();
     this.#state = 'waiting';
     this.#etag = '';
-    const wait = backoffMs(BACKOFF, this.#failures + 1, this.#options.random);
+    const { random, longestWaitMs } = this.#options;
+    const wait = backoffMs({ baseMs: BASE_MS, maxMs: longestWaitMs }, this.#failures + 1, random);
     this.#failures += 1;
     this.#timer = this.#options.clock.after(wait, () => this.#open());
     if (reason !== undefined) this.#listener.failed(reason);

@@ -27,6 +27,8 @@ export interface RegistryOptions {
   readonly settleMs?: number;
   /** From a request to its first word. Default 5 s. */
   readonly patienceMs?: number;
+  /** Longest wait before it is tried again; the first is below a second, and each is uniform below twice as much. Default 30 s. */
+  readonly longestWaitMs?: number;
   /** Between polls, where something on the way holds streams back. Default 5 s. */
   readonly pollMs?: number;
   readonly clock?: Clock;
@@ -40,7 +42,7 @@ const SETTLE_MS = 45_000;
  * them. While it cannot be reached the last lists stay. Throws MISUSE for settings that cannot mean anything.
  */
 export function registryServer(options: RegistryOptions, env: Readonly<Record<string, string | undefined>> = process.env): Registry {
-  const { services = true, keepMs, settleMs = SETTLE_MS, patienceMs = 5000, pollMs = 5000, clock = systemClock, random = Math.random } = options; // prettier-ignore
+  const { services = true, keepMs, settleMs = SETTLE_MS, patienceMs = 5000, pollMs = 5000, longestWaitMs = 30_000, clock = systemClock, random = Math.random } = options; // prettier-ignore
   const access = accessOf(options, env);
   const name = access.url.origin + access.url.pathname.replace(/\/$/, '');
   const watches = new Map<string, Set<MemberWatch>>();
@@ -81,7 +83,7 @@ export function registryServer(options: RegistryOptions, env: Readonly<Record<st
         for (const hear of catalogs) hear();
       },
     },
-    { clock, random, patienceMs, pollMs },
+    { clock, random, patienceMs, pollMs, longestWaitMs },
   );
   const want = (): void => {
     link.want(new Set(watches.keys()), catalogs.size > 0);
@@ -95,7 +97,10 @@ export function registryServer(options: RegistryOptions, env: Readonly<Record<st
 
   return {
     name: `registry ${name}`,
-    trouble: () => [failure, unregistered].filter((one) => one !== '').join('; '),
+    trouble: () =>
+      [failure, memory.settling ? `${name} has lost what it knew: whom it knew before are kept for a while` : '', unregistered]
+        .filter((one) => one !== '')
+        .join('; '),
     resolver: {
       name: 'registry',
       handles: takesMembers,

@@ -46,7 +46,7 @@ test('a file that cannot be understood is kept for whoever can, and says what to
   for (const text of ['', '{', '[]', 'null', '{"format":9}']) {
     writeFileSync(join(folder, FILE), text);
     await expect(openDisk(folder)).rejects.toMatchObject({
-      code: 'MISUSE',
+      name: 'UnreadableError',
       message: expect.stringMatching(/restore it, or move it away/) as string,
     });
     expect(readFileSync(join(folder, FILE), 'utf8')).toBe(text);

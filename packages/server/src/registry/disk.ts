@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MeshError } from '@inmesh/core';
 import type { Kept } from './registrations.ts';
 
 const FORMAT = 1;
+
+/** What was kept cannot be understood. The message says where it lies and what to do. */
+export class UnreadableError extends Error {
+  override readonly name = 'UnreadableError';
+}
 
 /** What a registry keeps for its next start: one file, replaced whole. */
 export interface Disk {
@@ -19,7 +23,7 @@ export const memoryDisk = (): Disk => ({ kept: anew(), save: async () => {}, tro
 
 /**
  * Reads what is kept in a folder, or begins anew. A file that cannot be read is left as it is: who would write over it would lose
- * it for good. Throws MISUSE with what to do.
+ * it for good (UnreadableError).
  */
 export async function openDisk(folder: string): Promise<Disk> {
   const file = join(folder, 'registrations.json');
@@ -62,7 +66,7 @@ function understood(text: string, file: string): Kept {
   const { epoch, index, registrations } = found ?? {};
   if (found?.format === FORMAT && typeof epoch === 'string' && typeof index === 'number' && typeof registrations === 'object')
     return { epoch, index, registrations };
-  throw new MeshError('MISUSE', `${file} holds no registrations that can be read: restore it, or move it away to begin anew`);
+  throw new UnreadableError(`${file} holds no registrations that can be read: restore it, or move it away to begin anew`);
 }
 
 function parsed(text: string): unknown {

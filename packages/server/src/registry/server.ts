@@ -49,7 +49,8 @@ const MAX_REGISTRATIONS = 100_000;
 
 /**
  * The embedded registry: machines register themselves for as long as they renew their lease, and whoever calls them is told of changes.
- * Rejects with MISUSE for options that cannot mean anything, and with what the system has against the port or the folder.
+ * Rejects with MISUSE for options that cannot mean anything, UnreadableError for a folder whose registrations cannot be read, and with what
+ * the system has against the port or the folder.
  */
 export async function startRegistry(options: RegistryServerOptions = {}): Promise<RegistryServer> {
   const { port = 8500, host = '127.0.0.1', data, tokens = [], tls, heartbeatMs = 10_000, clock = systemClock } = options;
