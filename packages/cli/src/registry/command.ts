@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { freePort } from '../arguments.ts';
+import { freePort, secret } from '../arguments.ts';
 import type { Exit } from '../exit.ts';
 import type { Io } from '../io.ts';
 import { output, subcommand } from '../options.ts';
@@ -25,7 +25,7 @@ export function addRegistry(program: Command, io: Io, end: (exit: Exit) => void)
       new Option(
         '--token <token>',
         'what every request must show (repeatable; better: INMESH_REGISTRY_TOKEN, which others cannot see)',
-      ).argParser((text: string, before: readonly string[] = []) => [...before, text]),
+      ).argParser(secret),
     )
     .addOption(new Option('--tls-cert <file>', 'certificate chain, PEM'))
     .addOption(new Option('--tls-key <file>', 'its private key, PEM'))

@@ -18,26 +18,36 @@ export interface RegistryArgs {
 }
 
 /** `inmesh registry`: `startRegistry` of @inmesh/server, until it is asked to end. */
-export async function runRegistry({ tls, tokens, output, ...options }: RegistryArgs, io: Io): Promise<Exit> {
+export async function runRegistry({ tls: files, tokens, output, ...options }: RegistryArgs, io: Io): Promise<Exit> {
   const fromEnv = io.env['INMESH_REGISTRY_TOKEN'] ?? '';
+  const failed = (error: unknown, exit: Exit): Exit => {
+    io.stderr.write(`inmesh: ${(error as Error).message}\n`);
+    return exit;
+  };
+  let tls: { cert: string; key: string } | undefined;
+  try {
+    if (files !== undefined) tls = { cert: readFileSync(files.cert, 'utf8'), key: readFileSync(files.key, 'utf8') };
+  } catch (error) {
+    return failed(error, Exit.UNREADABLE);
+  }
   let registry: RegistryServer;
   try {
     registry = await startRegistry({
       ...options,
       tokens: tokens ?? (fromEnv === '' ? [] : [fromEnv]),
-      ...(tls === undefined ? {} : { tls: { cert: readFileSync(tls.cert, 'utf8'), key: readFileSync(tls.key, 'utf8') } }),
+      ...(tls === undefined ? {} : { tls }),
     });
   } catch (error) {
     const exit = exitOf(error as NodeJS.ErrnoException);
     if (exit === undefined) throw error;
-    io.stderr.write(`inmesh: ${(error as Error).message}\n`);
-    return exit;
+    return failed(error, exit);
   }
   const { url, registrations } = registry;
+  const kept = options.data === undefined ? ', kept in memory only' : ` kept in ${options.data}`;
   io.stdout.write(
     output === 'json'
       ? `${JSON.stringify({ url, registrations, data: options.data ?? null })}\n`
-      : `${paintFor(io, 'stdout')('green', '✔')} a registry at ${url}, ${registrations} registrations${options.data === undefined ? ', kept in memory only' : ` kept in ${options.data}`}\n`,
+      : `${paintFor(io, 'stdout')('green', '✔')} a registry at ${url}, ${registrations} registrations${kept}\n`,
   );
   await io.stopped();
   await registry.close();
@@ -46,10 +56,9 @@ export async function runRegistry({ tls, tokens, output, ...options }: RegistryA
 
 /** undefined: a fault of ours. */
 function exitOf(error: NodeJS.ErrnoException): Exit | undefined {
-  if (error instanceof UnreadableError) return Exit.UNREADABLE;
+  // Besides what was kept that may be a certificate of which OpenSSL says that it is none.
+  if (error instanceof UnreadableError || error.code?.startsWith('ERR_OSSL') === true) return Exit.UNREADABLE;
   if (MeshError.is(error) && error.code === 'MISUSE') return Exit.USAGE;
-  // What OpenSSL says of a certificate that is none.
-  if (error.code?.startsWith('ERR_OSSL') === true) return Exit.UNREADABLE;
-  if (error.syscall === undefined) return undefined;
-  return error.syscall === 'listen' || error.syscall === 'mkdir' || error.code === 'EADDRINUSE' ? Exit.CANNOT_CREATE : Exit.UNREADABLE;
+  // The folder, or the address.
+  return error.syscall === undefined ? undefined : Exit.CANNOT_CREATE;
 }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Ask } from './ask.ts';
 
 // Taken when this module loads, and not imported: see packages/policy/src/source/http.ts.
@@ -14,7 +15,7 @@ export const askHttp: Ask<'http'> = ({ path, host, tls, headers }, to, signal) =
       // A connection of its own: one that is kept would only say that the process was there before.
       agent: false,
       headers: { 'user-agent': 'inmesh-probe', connection: 'close', ...(host === null ? {} : { host }), ...Object.fromEntries(headers) },
-      ...(tls ? { rejectUnauthorized: false, ...(host === null ? {} : { servername: host }) } : {}),
+      ...(tls ? { rejectUnauthorized: false, ...(host === null || isIP(host) !== 0 ? {} : { servername: host }) } : {}),
     });
     const give = (): void => void request.destroy(new Error('no answer in time'));
     signal.addEventListener('abort', give, { once: true });

@@ -170,7 +170,7 @@ function catalogSource(name: string, memory: Memory, catalogs: Set<() => void>, 
 function updateOf(name: string, memory: Memory, failure: string): SourceUpdate | undefined {
   if (failure !== '') return { ok: false, reason: failure, transient: true };
   if (memory.catalog === undefined) return undefined;
-  const text = serviceEntries(memory.catalog);
+  const text = serviceEntries(memory.catalog, name);
   return {
     ok: true,
     texts: [{ file: `services of ${name}`, text }],

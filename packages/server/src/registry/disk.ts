@@ -23,7 +23,7 @@ export const memoryDisk = (): Disk => ({ kept: anew(), save: async () => {}, tro
 
 /**
  * Reads what is kept in a folder, or begins anew. A file that cannot be read is left as it is: who would write over it would lose
- * it for good (UnreadableError).
+ * it for good (UnreadableError). Rejects with what the system has against the folder.
  */
 export async function openDisk(folder: string): Promise<Disk> {
   const file = join(folder, 'registrations.json');
@@ -33,13 +33,15 @@ export async function openDisk(folder: string): Promise<Disk> {
     throw error;
   });
   const kept = text === undefined ? anew() : understood(text, file);
+  // Before anybody hears of this history: else a restart would look like a registry that lost its memory. And who cannot write shall not start.
+  await replace(folder, file, textOf(kept));
   let trouble = '';
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
 
   const write = async (state: Kept): Promise<void> => {
     try {
-      await replace(folder, file, JSON.stringify({ format: FORMAT, ...state }));
+      await replace(folder, file, textOf(state));
       trouble = '';
     } catch (error) {
       trouble = `${file} cannot be written: ${(error as Error).message}`;
@@ -58,6 +60,8 @@ export async function openDisk(folder: string): Promise<Disk> {
     },
   };
 }
+
+const textOf = (state: Kept): string => JSON.stringify({ format: FORMAT, ...state });
 
 const anew = (): Kept => ({ epoch: randomUUID(), index: 0, registrations: {} });
 

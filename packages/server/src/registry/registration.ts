@@ -21,6 +21,7 @@ const SHORTEST_LEASE = 1;
 const LONGEST_LEASE = 86_400;
 
 const HOST = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
+const PORT_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /**
@@ -43,6 +44,8 @@ export function readRegistration(value: unknown, { domain, from }: { readonly do
   if (!parsed.ok) problems.push(...parsed.problems);
   if (problems.length > 0 || !parsed.ok) return { ok: false, problems };
   const { address = from, ports } = parsed.member;
+  const unfit = [...Object.keys(ports), ...Object.keys(servicePorts as object)].find((name) => !PORT_NAME.test(name));
+  if (unfit !== undefined) return { ok: false, problems: [`"${unfit}" is no name of a port: write such as http, or grpc-api`] };
   if (Object.keys(ports).length === 0 && !address.startsWith('unix:'))
     return { ok: false, problems: ['ports is empty: name the ports it listens on, as in { "http": 8080 }'] };
   return {

@@ -147,6 +147,8 @@ describe('the body of a registration', () => {
     ['a wildcard', { service: '*.example.com', ports: { http: 1 } }, /service must be/],
     ['no ports', { service: 'a' }, /ports is empty/],
     ['a port out of range', { service: 'a', ports: { http: 70_000 } }, /ports\.http/],
+    ['a port without a name', { service: 'a', ports: { '': 1 } }, /no name of a port/],
+    ['a service port of no name', { service: 'a', ports: { http: 1 }, servicePorts: { 'a b': 1 } }, /no name of a port/],
     ['an unknown field', { service: 'a', ports: { http: 1 }, adress: 'x' }, /did you mean address/],
     ['a lease without an end', { service: 'a', ports: { http: 1 }, leaseSeconds: 1e9 }, /leaseSeconds/],
     ['a lease of no time', { service: 'a', ports: { http: 1 }, leaseSeconds: 0 }, /leaseSeconds/],

@@ -59,8 +59,6 @@ export async function startRegistry(options: RegistryServerOptions = {}): Promis
     throw new MeshError('MISUSE', `the registry would be open to everybody who reaches ${host}: give it a token, or listen on 127.0.0.1`);
   const disk = data === undefined ? memoryDisk() : await openDisk(data);
   const registrations = new Registrations(clock, disk.kept);
-  // The epoch must be on disk before anybody hears of it, or a restart would look like a registry that lost its memory.
-  await disk.save(() => registrations.keep());
   const streams = new Set<WatchStream>();
   const service = new Service(registrations, disk, streams, { ...options, clock, heartbeatMs, tokens });
   const listener: RequestListener = (request, response) => void service.answer(request, response);
