@@ -85,7 +85,12 @@ describe('registrations', () => {
     expect([ids(), registrations.index]).toEqual([undefined, 2]);
   });
 
-  it.each([-3_000_000, -500, 200, 900])('outlive a sleep of the registry itself, from which it wakes %i ms before a lease ends', (left) => {
+  it.each([
+    ['long before a lease would have ended', 3600, 600_000],
+    ['just before', 3600, 3_299_500],
+    ['just after', 3600, 3_300_500],
+    ['long after one that was nearly over when it fell asleep', 300.5, 3_600_000],
+  ])('outlive a sleep of the registry itself, which wakes %s', (_, leaseSeconds, sleepMs) => {
     let asleep = false;
     const due = new Set<() => void>();
     // As of a frozen process: what fell due meanwhile comes when it wakes, unless it is cancelled first.
@@ -94,15 +99,15 @@ describe('registrations', () => {
       return { cancel: () => (timer.cancel(), void due.delete(callback)) };
     };
     registrations = new Registrations({ ...clock, after }, { epoch: 'e', index: 0, registrations: {} });
-    registrations.put('a', registration({ leaseSeconds: 3_600 }));
+    registrations.put('a', registration({ leaseSeconds }));
     clock.advance(300_000);
     asleep = true;
-    clock.advance(3_300_000 - left);
+    clock.advance(sleepMs);
     asleep = false;
     for (const callback of due) callback();
-    clock.advance(3_500_000);
+    clock.advance(leaseSeconds * 1000 - 2000);
     expect(ids()).toEqual(['a']);
-    clock.advance(200_000);
+    clock.advance(4000);
     expect(ids()).toBeUndefined();
     registrations.close();
   });
