@@ -11,7 +11,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['http', 'grpc', 'discovery', 'identity', 'telemetry'],
   ['admin'],
   ['inmesh'],
-  ['server', 'cli'],
+  ['server'],
+  ['cli'],
 ];
 
 /** Files of core from the ground up; a file imports its own floor and lower ones. The first pattern that fits decides. */

@@ -76,6 +76,15 @@ export function port(text: string): number {
   return number;
 }
 
+/** A port, or 0 for any that is free. */
+export const freePort = (text: string): number => (text === '0' ? 0 : port(text));
+
+/** `--token a --token b`. */
+export function secret(text: string, before: readonly string[] = []): readonly string[] {
+  if (!/^\S+$/.test(text)) throw new InvalidArgumentError('It is empty or has a space in it.');
+  return [...before, text];
+}
+
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** A method of HTTP (RFC 9110 §5.6.2: a token). */

@@ -4,4 +4,5 @@ export { type ExplainArgs, explain } from './explain.ts';
 export { explainInbound, type ExplainInboundArgs } from './explain-inbound.ts';
 export type { Io, Sink } from './io.ts';
 export { run } from './program.ts';
+export { type RegistryArgs, runRegistry } from './registry/run.ts';
 export { validate, type ValidateArgs } from './validate.ts';

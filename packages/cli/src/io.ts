@@ -10,6 +10,8 @@ export interface Io {
   /** Width of the terminal behind stdout; Infinity where there is none: text for programs is never wrapped. */
   readonly columns: number;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Resolves when whoever started a command that runs on and on asks it to end (SIGINT, SIGTERM). */
+  stopped(): Promise<void>;
 }
 
 export interface Sink {
@@ -26,6 +28,10 @@ export function processIo(): Io {
     tty: { stdin: stdin.isTTY, stdout: stdout.isTTY, stderr: stderr.isTTY },
     columns: stdout.isTTY ? stdout.columns : Number.POSITIVE_INFINITY,
     env,
+    stopped: () =>
+      new Promise((resolve) => {
+        for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+      }),
   };
 }
 

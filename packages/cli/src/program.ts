@@ -7,6 +7,7 @@ import { Exit } from './exit.ts';
 import type { Io } from './io.ts';
 import { files, need, output, subcommand } from './options.ts';
 import { type Paint, paintFor } from './output/paint.ts';
+import { addRegistry } from './registry/command.ts';
 
 /** The `inmesh` command: reads the command line, runs what it names, tells how it ended. Never throws. */
 export async function run(argv: readonly string[], io: Io): Promise<Exit> {
@@ -33,7 +34,7 @@ const EXIT_CODES = `Exit codes:
 function createProgram(io: Io, end: (exit: Exit) => void): Command {
   const program = new Command('inmesh')
     .description(
-      'Checks policies written as Istio and Gateway API resources, explains what they make of a request, and issues certificates for development.',
+      'Checks policies written as Istio and Gateway API resources, explains what they make of a request, issues certificates for development, and runs a registry for machines.',
     )
     .version(version(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
@@ -135,6 +136,7 @@ ${EXIT_CODES}`,
       end(await explain({ files: file, from, labels, locality, port: addressed, method: verb, url, headers, output: format }, io));
     });
   addDevCa(program, io, end);
+  addRegistry(program, io, end);
   return program;
 }
 

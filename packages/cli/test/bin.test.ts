@@ -67,4 +67,14 @@ describe('the inmesh process', () => {
     const exit = await new Promise((resolve) => child.on('close', resolve));
     expect([exit, Buffer.concat(err).toString()]).toEqual([0, '']);
   });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)('runs a registry until %s', async (signal) => {
+    const child = spawn(process.execPath, ['--conditions=@inmesh/source', '--no-warnings', BIN, 'registry', '--port', '0']);
+    const ended = new Promise((resolve) => child.on('close', (exit, killed) => resolve(exit ?? killed)));
+    const first = await new Promise<string>((resolve) => child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString())));
+    const url = /http:\S+:\d+/.exec(first)![0];
+    expect((await fetch(`${url}/v1/services`)).status).toBe(200);
+    child.kill(signal);
+    expect(await ended).toBe(0);
+  });
 });

@@ -15,6 +15,7 @@ export function memoryIo(given: Partial<Io> & { readonly input?: string } = {}):
     tty: { stdin: false, stdout: false, stderr: false },
     columns: Number.POSITIVE_INFINITY,
     env: {},
+    stopped: () => Promise.resolve(),
     ...given,
   };
   return { io, out: () => out.join(''), err: () => err.join('') };

@@ -17,6 +17,7 @@ import { type CompiledHost, Snapshot } from './snapshot.ts';
 import { outboundStack } from './stack.ts';
 import { compileInbound } from './compile-inbound.ts';
 import type { AuditSink } from './ports/audit.ts';
+import type { HealthChecks } from './ports/health.ts';
 import type { TokenVerifiers } from './ports/tokens.ts';
 
 /** What stays the same from one snapshot to the next. */
@@ -28,6 +29,7 @@ export interface Compiler {
   readonly hash: Hash;
   readonly leases: LeaseBook;
   readonly resolvers: readonly Resolver[];
+  readonly health: HealthChecks | undefined;
   readonly tokens: TokenVerifiers | undefined;
   readonly sinks: readonly AuditSink[];
 }
@@ -49,7 +51,7 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
     for (const policy of model.clusters) {
       const service = services.get(policy.service);
       if (service === undefined) throw new MeshError('POLICY_INVALID', `cluster ${policy.name} is of a service the model does not hold`);
-      const feed = leaseFeed(leases.at('endpoints'), service, policy.port, { resolvers, clock, random });
+      const feed = leaseFeed(leases.at('endpoints'), service, policy.port, { resolvers, health: compiler.health, clock, random });
       const tools = { runtime: runtimeAt(policy.name), feed, connectionsPerEndpoint: model.settings.connectionsPerEndpoint };
       clusters.set(policy.name, createCluster(policy, service, model.workload, tools));
     }

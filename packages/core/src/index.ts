@@ -1,4 +1,5 @@
 export { type Call, type Edits, type Exchange, FirstExchange, type LocalAnswer, NO_EDITS, type Reply, type Transport } from './call.ts';
+export { type Backoff, backoffMs } from './backoff.ts';
 export type { AuditRecord, AuditSink } from './ports/audit.ts';
 export type { CertificateSource, Identity, IdentityState, PeerVerifier, VerifiedPeer } from './ports/certificates.ts';
 export type { TokenOutcome, TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
@@ -42,6 +43,7 @@ export {
   silentObserver,
 } from './observer.ts';
 export { AWAITED, type Placement, type Wire } from './placement.ts';
+export type { HealthChecks, HealthWatch } from './ports/health.ts';
 export type { Closeable, Resolution, Resolver, ServiceRef } from './ports/resolver.ts';
 export { explainInbound } from './explain/inbound.ts';
 export type { ExplainInboundRequest, ExplainInboundTools, InboundExplanation } from './explain/inbound-explanation.ts';

@@ -14,6 +14,7 @@ import { LeaseBook } from './lease.ts';
 import { Life } from './life.ts';
 import { type Observer, silentObserver } from './observer.ts';
 import type { Peer } from './peer.ts';
+import type { HealthChecks } from './ports/health.ts';
 import type { Resolver } from './ports/resolver.ts';
 import type { AuditSink } from './ports/audit.ts';
 import type { TokenVerifiers } from './ports/tokens.ts';
@@ -23,6 +24,8 @@ import type { Snapshot, SnapshotView } from './snapshot.ts';
 export interface MeshOptions {
   /** Asked in order; the first that handles a service resolves it. Static endpoints of the document need none. */
   readonly resolvers?: readonly Resolver[];
+  /** Who finds out how endpoints with a probe are. Left out: they are as their registry says. */
+  readonly health?: HealthChecks;
   readonly observer?: Observer;
   readonly clock?: Clock;
   /** Uniform in [0, 1). Default: the process's own. */
@@ -86,6 +89,7 @@ export class Mesh {
       hash: await loadHash(),
       leases: new LeaseBook(),
       resolvers: options.resolvers ?? [],
+      health: options.health,
       tokens: options.tokens,
       sinks: options.audit ?? [],
     };

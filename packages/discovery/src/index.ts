@@ -1,2 +1,3 @@
 export * from './dns/index.ts';
+export * from './health/index.ts';
 export type { Registry } from './registry.ts';

@@ -13,7 +13,7 @@ import {
   systemClock,
   type TokenVerifiers,
 } from '@inmesh/core';
-import { type Registry } from '@inmesh/discovery';
+import { healthChecks, type Registry } from '@inmesh/discovery';
 import { createGrpcClients, type GrpcClients, type GrpcServers } from '@inmesh/grpc';
 import {
   type Connectrpc,
@@ -166,6 +166,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const registries = await openRegistries(options.registries);
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
+    health: healthChecks(),
     observer: joinObservers(observers),
     localReplies: options.localReplies,
     audit: options.audit,

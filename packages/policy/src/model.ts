@@ -111,6 +111,31 @@ export interface EndpointSpec {
   readonly health: 'healthy' | 'draining' | 'unhealthy';
   /** Pod of a headless service: a call whose host is `hostname.` and a name of the service is for this endpoint alone. */
   readonly hostname?: string;
+  /** How callers find out whether it is well, where no platform tells them. Left out: they do not. */
+  readonly probe?: Probe;
+}
+
+/** A health check (WorkloadGroup.probe) that callers carry out; the endpoint itself is dialled. */
+export interface Probe {
+  readonly initialDelayMs: number;
+  readonly timeoutMs: number;
+  readonly periodMs: number;
+  /** In a row, ≥ 1. */
+  readonly successThreshold: number;
+  readonly failureThreshold: number;
+  readonly ask:
+    | {
+        readonly kind: 'http';
+        readonly port: number;
+        readonly path: string;
+        /** Host header; null: the address dialled. */
+        readonly host: string | null;
+        readonly tls: boolean;
+        readonly headers: readonly (readonly [name: string, value: string])[];
+      }
+    | { readonly kind: 'tcp'; readonly port: number }
+    /** grpc.health.v1. Port null: that of the endpoint. */
+    | { readonly kind: 'grpc'; readonly port: number | null; readonly service: string };
 }
 
 /** One name (with its aliases) on one port: the unit a call is looked up in. */

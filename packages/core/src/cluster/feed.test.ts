@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { staticResolver } from '../endpoint/static.ts';
 import { LeaseBook } from '../lease.ts';
+import type { HealthChecks } from '../ports/health.ts';
 import type { Resolution, Resolver, ServiceRef } from '../ports/resolver.ts';
 import { fakeClock, testEndpoint, testService, testSpec } from '../testing/index.ts';
 import { EndpointFeed, leaseFeed } from './feed.ts';
@@ -116,4 +117,50 @@ test('closes with the last snapshot that names it, and is the same for all until
   second.release();
   expect(watches[0]!.closed).toBe(true);
   expect(book.size).toBe(0);
+});
+
+test('endpoints with a probe are judged by who asks them, for as long as the feed lives, whatever the policy says meanwhile', () => {
+  const ill = new Set<string>();
+  let follows = 0;
+  let news = (): void => {};
+  let asked: string[] = [];
+  const health: HealthChecks = {
+    follow: (onChange) => {
+      follows += 1;
+      news = onChange;
+      return {
+        judge: (endpoints) => {
+          asked = endpoints.map(({ address }) => address);
+          return endpoints.map((one) => (ill.has(one.address) ? { ...one, health: 'unhealthy' } : one));
+        },
+        close: () => (asked = ['closed']),
+      };
+    },
+  };
+  const probe = {
+    initialDelayMs: 0,
+    timeoutMs: 1,
+    periodMs: 1,
+    successThreshold: 1,
+    failureThreshold: 1,
+    ask: { kind: 'tcp', port: 1 },
+  } as const;
+  const feed = new EndpointFeed(dns, 80, { ...tools(scripted), health });
+  const heard: string[] = [];
+  feed.subscribe(() => heard.push(feed.endpoints?.map(({ health: how }) => how).join() ?? 'nobody'));
+  watches[0]!.say(bound('10.0.0.9:80'));
+  expect(follows).toBe(0);
+  const probed = ['10.0.0.1:80', '10.0.0.2:80'].map((address) => testEndpoint(address, { probe }));
+  watches[0]!.say({ state: 'bound', endpoints: probed });
+  ill.add('10.0.0.2:80');
+  news();
+  expect(heard).toEqual(['healthy', 'healthy,healthy', 'healthy,unhealthy']);
+  feed.use({ ...dns, subjectAltNames: ['x'] });
+  expect(asked).toHaveLength(2);
+  watches[1]!.say({ state: 'bound', endpoints: probed });
+  expect([heard.at(-1), follows]).toEqual(['healthy,unhealthy', 1]);
+  watches[1]!.say({ state: 'absent' });
+  expect([heard.at(-1), asked]).toEqual(['nobody', []]);
+  feed.close();
+  expect(asked).toEqual(['closed']);
 });

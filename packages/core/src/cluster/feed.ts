@@ -3,12 +3,14 @@ import type { Clock } from '../clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import { watchAll } from '../endpoint/merged.ts';
 import type { Lease } from '../lease.ts';
+import type { HealthChecks, HealthWatch } from '../ports/health.ts';
 import type { Closeable, Resolution, Resolver, ServiceRef } from '../ports/resolver.ts';
 import { same } from './same.ts';
 
 /** What a feed needs of the mesh: resolvers, time and chance for them. */
 export interface FeedTools {
   readonly resolvers: readonly Resolver[];
+  readonly health?: HealthChecks | undefined;
   readonly clock: Clock;
   readonly random: () => number;
 }
@@ -33,6 +35,9 @@ export class EndpointFeed {
   readonly #listeners = new Set<() => void>();
   #resolution: Resolution = { state: 'pending' };
   #endpoints: readonly Endpoint[] | undefined = undefined;
+  /** As the resolver told them, before their health was judged. */
+  #listed: readonly Endpoint[] = [];
+  #health: HealthWatch | undefined = undefined;
   #watch: Closeable | undefined = undefined;
   /** Counts watches, so that a late word of a closed one is not heard. */
   #era = 0;
@@ -76,6 +81,8 @@ export class EndpointFeed {
     this.#started = false;
     this.#watch?.close();
     this.#watch = undefined;
+    this.#health?.close();
+    this.#health = undefined;
     this.#listeners.clear();
   }
 
@@ -118,8 +125,26 @@ export class EndpointFeed {
   #hear(resolution: Resolution): void {
     if (resolution.state === 'pending' && this.#resolution.state !== 'pending') return;
     this.#resolution = resolution;
-    if (resolution.state === 'bound') this.#endpoints = resolution.endpoints;
-    else if (resolution.state === 'absent') this.#endpoints = undefined;
+    if (resolution.state === 'bound') this.#list(resolution.endpoints);
+    else if (resolution.state === 'absent') {
+      this.#endpoints = undefined;
+      this.#health?.judge([]);
+    }
+    this.#tell();
+  }
+
+  #list(endpoints: readonly Endpoint[]): void {
+    this.#listed = endpoints;
+    if (endpoints.some(({ probe }) => probe !== undefined))
+      this.#health ??= this.#tools.health?.follow(() => {
+        if (this.#endpoints === undefined) return;
+        this.#list(this.#listed);
+        this.#tell();
+      }, this.#tools);
+    this.#endpoints = this.#health?.judge(endpoints) ?? endpoints;
+  }
+
+  #tell(): void {
     for (const listener of this.#listeners) listener();
   }
 }

@@ -1,4 +1,4 @@
-import type { Locality } from '@inmesh/policy';
+import type { Locality, Probe } from '@inmesh/policy';
 
 /** A place that answers, as a resolver reports it. Comparable by value; what is learned of it lives in EndpointState. */
 export interface Endpoint {
@@ -23,4 +23,6 @@ export interface Endpoint {
   readonly health: 'healthy' | 'draining' | 'unhealthy';
   /** Name of a pod of a headless service; calls to `hostname.SERVICE…` are for it alone. */
   readonly hostname?: string;
+  /** How to find out whether it is well, where whoever reports it does not know. */
+  readonly probe?: Probe;
 }

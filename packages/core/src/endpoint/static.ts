@@ -19,7 +19,8 @@ export function staticEndpoints(service: Service, port: number): Endpoint[] {
  * A host given in brackets, as people copy it from URLs, means the same as one without.
  */
 function toEndpoint(spec: EndpointSpec, port: number | undefined): Endpoint | undefined {
-  const { labels, locality, network, weight, serviceAccount, mtls, plaintextPorts, workload, namespace, node, health, hostname } = spec;
+  const { labels, locality, network, weight, serviceAccount, mtls, plaintextPorts, workload, namespace, node, health, hostname, probe } =
+    spec;
   const rest = {
     labels,
     locality,
@@ -32,6 +33,7 @@ function toEndpoint(spec: EndpointSpec, port: number | undefined): Endpoint | un
     node,
     health,
     ...(hostname === undefined ? {} : { hostname }),
+    ...(probe === undefined ? {} : { probe }),
   };
   if (spec.host.startsWith(UNIX)) return { address: spec.host, host: spec.host.slice(UNIX.length), port: 0, ...rest };
   if (port === undefined) return undefined;

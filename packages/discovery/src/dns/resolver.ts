@@ -169,6 +169,7 @@ function toEndpoint({ spec, port: declared }: Member, { address: host, port = de
     namespace: spec?.namespace ?? '',
     node: spec?.node ?? '',
     health: spec?.health ?? 'healthy',
+    ...(spec?.probe === undefined ? {} : { probe: spec.probe }),
   };
 }
 

@@ -69,7 +69,8 @@ const workloadEntries: readonly Row[] = [
 ]; // prettier-ignore
 
 const workloadGroups: readonly Row[] = [
-  ['a template', { template: {} }, 'kind', /not honoured yet/, 'info'],
+  ['a template', { template: { ports: { http: 80 } }, probe: { httpGet: { port: 80 } } }, null],
+  ['a command, which callers cannot run', { template: {}, probe: { exec: { command: ['true'] } } }, 'spec.probe.exec', /not honoured/, 'info'],
   ['no template', {}, 'spec.template', /required/],
   ['a probe without a way', { template: {}, probe: {} }, 'spec.probe.httpGet', /nothing to do/],
   ['a probe of an empty command', { template: {}, probe: { exec: {} } }, 'spec.probe.exec.command', /empty/],

@@ -54,6 +54,9 @@ const schema = v.object({
   subjectAltNames: list(v.string(), 'Names one of which the certificate of the server must carry.', { honoured: 'HGWT' }),
 });
 
+/** Label of a ServiceEntry that a registry makes of what is registered: it has no members of its own, and gives way to whatever else declares its hosts. */
+export const REGISTERED_LABEL = 'inmesh.dev/registered';
+
 export type ServiceEntrySpec = v.InferOutput<typeof schema>;
 
 const hosts: Check<ServiceEntrySpec> = (spec, report) => {
@@ -121,7 +124,7 @@ const addresses: Check<ServiceEntrySpec> = (spec, report) => {
 };
 
 // Istio's ValidateServiceEntry, resolution by resolution.
-const members: Check<ServiceEntrySpec> = (spec, report, { annotations }) => {
+const members: Check<ServiceEntrySpec> = (spec, report, { annotations, labels }) => {
   const { endpoints = [], resolution } = spec;
   const portNames = new Set((spec.ports ?? []).map((entry) => entry?.name));
   if (spec.workloadSelector !== undefined && endpoints.length > 0)
@@ -155,7 +158,12 @@ const members: Check<ServiceEntrySpec> = (spec, report, { annotations }) => {
       break;
     case 'STATIC':
       // Unless its members are registered elsewhere.
-      if (endpoints.length === 0 && spec.workloadSelector === undefined && annotations[CONSUL_SERVICE_ANNOTATION] === undefined)
+      if (
+        endpoints.length === 0 &&
+        spec.workloadSelector === undefined &&
+        annotations[CONSUL_SERVICE_ANNOTATION] === undefined &&
+        labels[REGISTERED_LABEL] === undefined
+      )
         report.warning(['endpoints'], 'resolution STATIC without endpoints or workloadSelector: nobody can be called', 'add endpoints');
       break;
     case 'DNS':

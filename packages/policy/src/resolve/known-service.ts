@@ -5,6 +5,8 @@ export interface KnownService {
   readonly service: Service;
   /** Kubernetes' own services win a host against ServiceEntries, so that nobody can squat on a name. */
   readonly registry: 'Kubernetes' | 'ServiceEntry';
+  /** A registry made it of what is registered: nobody declared it. */
+  readonly registered: boolean;
   readonly createdAt: number;
   readonly exportTo: readonly string[];
   /** Kubernetes' trafficDistribution: prefer endpoints of the same zone, or of the same node. */

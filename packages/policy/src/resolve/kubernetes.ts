@@ -64,6 +64,7 @@ function kubernetesService(
           : []; // prettier-ignore
   return {
     registry: 'Kubernetes',
+    registered: false,
     createdAt: metadata.createdAt,
     exportTo: exportToAnnotation(metadata.annotations),
     trafficDistribution: trafficDistributionOf(spec.trafficDistribution, metadata.annotations),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Service } from '../model.ts';
-import { aged, clusterAt, hostAt, modelOf, serviceEntry, workloadEntry } from './trying.ts';
+import { REGISTERED_LABEL } from '../kinds/service-entry.ts';
+import { aged, clusterAt, hostAt, modelOf, service, serviceEntry, workloadEntry } from './trying.ts';
 
 const HTTP = { number: 80, name: 'http', protocol: 'HTTP' };
 const only = (documents: readonly string[]): Service => modelOf(documents).services[0]!;
@@ -122,5 +123,28 @@ describe('a ServiceEntry', () => {
     expect(service.resource).toBe('ServiceEntry default/api');
     expect(service.ports.map(({ number, protocol }) => `${number} ${protocol}`)).toEqual(['80 HTTP', '90 GRPC']);
     expect(service.endpoints.map(({ host }) => host)).toEqual(['1.1.1.1', '9.9.9.2']);
+  });
+
+  it('of a registry gives way to whatever else declares its host, in any namespace, however young', () => {
+    const registered = (host: string) =>
+      serviceEntry(
+        `registered.${host}`,
+        { hosts: [host], ports: [HTTP], resolution: 'STATIC' },
+        { labels: { [REGISTERED_LABEL]: 'true' } },
+      );
+    const declared = entry({ ports: [{ ...HTTP, number: 8080 }], endpoints: [{ address: '1.1.1.1' }] }, { ...aged(9), namespace: 'other' });
+    const model = modelOf([
+      registered('api.test'),
+      registered('free.test'),
+      registered('reviews.default.svc.cluster.local'),
+      declared,
+      service('reviews'),
+    ]);
+    expect(model.services.map(({ host, resource }) => [host, resource])).toEqual([
+      ['api.test', 'ServiceEntry other/api'],
+      ['free.test', 'ServiceEntry default/registered.free.test'],
+      ['reviews.default.svc.cluster.local', 'Service default/reviews'],
+    ]);
+    expect(model.services[0]!.ports).toEqual([{ number: 8080, name: 'http', protocol: 'HTTP' }]);
   });
 });

@@ -1,12 +1,14 @@
 import type { ResourceOf } from '../kinds/index.ts';
+import { REGISTERED_LABEL } from '../kinds/service-entry.ts';
 import type { WorkloadEntrySpec } from '../kinds/workload-entry.ts';
-import type { EndpointSpec, Service } from '../model.ts';
+import type { EndpointSpec, Probe, Service } from '../model.ts';
 import { type KnownService, ownAnnotations, trafficDistributionOf } from './known-service.ts';
 import { type Machines, placeOf, saysMtls, workloadOf } from './kubernetes.ts';
 import { byAge, labelOf } from './order.ts';
 import type { Registry } from './registry.ts';
 import { parseLocality } from './workload.ts';
 import { selects } from './visibility.ts';
+import { type Probes, probesOf } from './workload-group.ts';
 
 type ServiceEntry = ResourceOf<'ServiceEntry'>;
 type Port = ServiceEntry['spec']['ports'][number];
@@ -21,15 +23,19 @@ interface Candidate {
 /** Services that ServiceEntries declare: one for each host; entries of one namespace for the same host are one service. */
 export function entryServices(registry: Registry, machines: Machines): KnownService[] {
   const entries = registry.of('ServiceEntry').toSorted((a, b) => byAge(a.metadata, b.metadata));
+  const probes = probesOf(registry);
   const candidates = entries.some(({ spec }) => spec.workloadSelector !== undefined)
-    ? candidatesOf(registry, machines)
+    ? candidatesOf(registry, machines, probes)
     : new Map<string, readonly Candidate[]>();
   const services = new Map<string, KnownService>();
   for (const entry of entries) {
     const selected = entry.spec.workloadSelector;
     const declared =
       selected === undefined
-        ? entry.spec.endpoints.flatMap((one) => entryEndpoint(one, one.labels, entry.spec.ports, '', entry.metadata.namespace))
+        ? entry.spec.endpoints.flatMap((one) => {
+            const { namespace } = entry.metadata;
+            return entryEndpoint(one, one.labels, entry.spec.ports, '', namespace, probes(namespace, one.labels));
+          })
         : (candidates.get(entry.metadata.namespace) ?? [])
             .filter(({ labels }) => selects(selected.labels, labels))
             .map((one) => one.endpoint(entry.spec.ports));
@@ -38,7 +44,7 @@ export function entryServices(registry: Registry, machines: Machines): KnownServ
     const members = outside ? declared.map((one) => (one.mtls ? { ...one, mtls: false } : one)) : declared;
     for (const host of entry.spec.hosts) {
       const added = serviceOf(entry, host.toLowerCase(), members);
-      const key = `${added.service.namespace}/${added.service.host}`;
+      const key = `${added.registered ? '*' : ''}${added.service.namespace}/${added.service.host}`;
       const present = services.get(key);
       services.set(key, present === undefined ? added : merged(present, added));
     }
@@ -56,6 +62,7 @@ function serviceOf(entry: ServiceEntry, host: string, members: readonly Endpoint
     byName && members.length === 0 && spec.ports.some(({ number, targetPort }) => targetPort !== undefined && targetPort !== number);
   return {
     registry: 'ServiceEntry',
+    registered: metadata.labels[REGISTERED_LABEL] !== undefined,
     createdAt: metadata.createdAt,
     exportTo: spec.exportTo,
     trafficDistribution: trafficDistributionOf(undefined, metadata.annotations),
@@ -100,6 +107,7 @@ function entryEndpoint(
   ports: readonly Port[],
   workload: string,
   namespace: string,
+  probe?: Probe,
 ): EndpointSpec[] {
   if (entry.address === undefined) return [];
   const own = entry.ports ?? {};
@@ -122,24 +130,29 @@ function entryEndpoint(
       namespace,
       node: '',
       health: 'healthy',
+      ...(probe === undefined ? {} : { probe }),
     },
   ];
 }
 
+/** An endpoint that is declared outside the document, by the fields of a WorkloadEntry; undefined: it has no address. */
+export const entryMember = (
+  entry: Partial<WorkloadEntrySpec>,
+  ports: readonly Port[],
+  workload: string,
+  namespace: string,
+): EndpointSpec | undefined => entryEndpoint(entry, entry.labels ?? {}, ports, workload, namespace)[0];
+
 const NO_MACHINES: Machines = { pod: () => undefined, node: () => undefined };
 
-function candidatesOf(registry: Registry, machines: Machines): ReadonlyMap<string, readonly Candidate[]> {
+function candidatesOf(registry: Registry, machines: Machines, probes: Probes): ReadonlyMap<string, readonly Candidate[]> {
   const entries = registry.of('WorkloadEntry').flatMap(({ spec, metadata }): Candidate[] => {
     // A selector sees the labels of the resource as well as those of its spec (Istio's WorkloadInstance).
     const labels = { ...metadata.labels, ...spec.labels };
     if (spec.address === undefined) return [];
-    return [
-      {
-        namespace: metadata.namespace,
-        labels,
-        endpoint: (ports) => entryEndpoint(spec, labels, ports, metadata.name, metadata.namespace)[0]!,
-      },
-    ];
+    const { name, namespace, annotations } = metadata;
+    const probe = probes(namespace, labels, annotations);
+    return [{ namespace, labels, endpoint: (ports) => entryEndpoint(spec, labels, ports, name, namespace, probe)[0]! }];
   });
   return Map.groupBy([...entries, ...podCandidates(registry, machines)], ({ namespace }) => namespace);
 }

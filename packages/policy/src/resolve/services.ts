@@ -10,12 +10,19 @@ import { visibleTo } from './visibility.ts';
 /** Every service the document declares, whoever may see it. */
 export function declaredServices(registry: Registry, domain: string, peers: PeerAuthentications): readonly KnownService[] {
   const machines = machinesOf(registry);
-  const declared = [...kubernetesServices(registry, machines, domain), ...entryServices(registry, machines)];
+  const declared = withoutSquatters([...kubernetesServices(registry, machines, domain), ...entryServices(registry, machines)]);
   if (registry.of('PeerAuthentication').length === 0) return declared;
   return declared.map((known) => {
     const endpoints = known.service.endpoints.map((endpoint) => withPeerAuthentication(endpoint, peers));
     return { ...known, service: { ...known.service, endpoints } };
   });
+}
+
+/** What anybody may register is a service only as long as nobody declares one of that name. */
+function withoutSquatters(services: readonly KnownService[]): readonly KnownService[] {
+  if (!services.some(({ registered }) => registered)) return services;
+  const declared = new Set(services.filter(({ registered }) => !registered).map(({ service }) => service.host));
+  return services.filter(({ registered, service }) => !registered || !declared.has(service.host));
 }
 
 /**

@@ -69,6 +69,7 @@ export const virtualService = istio('VirtualService');
 export const destinationRule = istio('DestinationRule');
 export const serviceEntry = istio('ServiceEntry');
 export const workloadEntry = istio('WorkloadEntry');
+export const workloadGroup = istio('WorkloadGroup');
 export const sidecar = istio('Sidecar');
 
 const gatewayApi =

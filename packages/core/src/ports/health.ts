@@ -1,0 +1,14 @@
+import type { Clock } from '../clock.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import type { Closeable } from './resolver.ts';
+
+/** Who finds out how those endpoints are that no platform watches: endpoints with a `probe`. An endpoint that several services name is asked once. */
+export interface HealthChecks {
+  /** Starts with an empty list. `onChange`: another answer of `judge` is due. Never throws. */
+  follow(onChange: () => void, tools: { readonly clock: Clock; readonly random: () => number }): HealthWatch;
+}
+
+export interface HealthWatch extends Closeable {
+  /** The endpoints with what is known of each; these are asked from now on, and no others. */
+  judge(endpoints: readonly Endpoint[]): readonly Endpoint[];
+}

@@ -1,0 +1,1 @@
+export { fileRegistry, type FileRegistryOptions } from './registry.ts';

@@ -1,0 +1,1 @@
+export { healthChecks, type HealthChecksOptions } from './checks.ts';

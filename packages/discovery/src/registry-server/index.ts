@@ -1,0 +1,2 @@
+export { registryServer, type RegistryOptions } from './registry.ts';
+export type { SelfRegistration } from './registration.ts';

@@ -1,0 +1,63 @@
+import type { ResourceOf } from '../kinds/index.ts';
+import type { Probe } from '../model.ts';
+import { byAge } from './order.ts';
+import type { Registry } from './registry.ts';
+import { selects } from './visibility.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** The probe of a workload of a namespace with these labels, and the annotations of its WorkloadEntry if it has one. */
+export type Probes = (namespace: string, labels: Labels, annotations?: Labels) => Probe | undefined;
+
+/** Istio writes it on the entries of workloads that registered themselves. */
+const GROUP = 'istio.io/autoRegistrationGroup';
+
+/**
+ * Which probe finds out how a workload is: that of the WorkloadGroup its entry names, else that of the group of its namespace all of
+ * whose labels it carries; of several the oldest.
+ */
+export function probesOf(registry: Registry): Probes {
+  const groups = registry.of('WorkloadGroup').toSorted((a, b) => byAge(a.metadata, b.metadata));
+  if (groups.length === 0) return () => undefined;
+  const known = groups.map((group) => ({
+    name: group.metadata.name,
+    namespace: group.metadata.namespace,
+    labels: { ...group.spec.metadata?.labels, ...group.spec.template.labels },
+    probe: probeOf(group.spec.probe),
+  }));
+  return (namespace, labels, annotations = {}) => {
+    const named = annotations[GROUP];
+    const home = known.filter((group) => group.namespace === namespace);
+    const group =
+      named === undefined
+        ? // A group without labels has nothing by which it could be told whose it is.
+          home.find((one) => Object.keys(one.labels).length > 0 && selects(one.labels, labels))
+        : home.find(({ name }) => name === named);
+    return group?.probe;
+  };
+}
+
+/** 0 is what protobuf makes of a field nobody set. */
+function probeOf(spec: ResourceOf<'WorkloadGroup'>['spec']['probe']): Probe | undefined {
+  const ask = spec === undefined ? undefined : askOf(spec);
+  if (spec === undefined || ask === undefined) return undefined;
+  return {
+    initialDelayMs: (spec.initialDelaySeconds ?? 0) * 1000,
+    timeoutMs: (spec.timeoutSeconds || 1) * 1000,
+    periodMs: (spec.periodSeconds || 10) * 1000,
+    successThreshold: spec.successThreshold || 1,
+    failureThreshold: spec.failureThreshold || 3,
+    ask,
+  };
+}
+
+/** `exec` can only be done on the machine itself. */
+function askOf({ httpGet, tcpSocket, grpc }: NonNullable<ResourceOf<'WorkloadGroup'>['spec']['probe']>): Probe['ask'] | undefined {
+  if (httpGet !== undefined) {
+    const { port, path = '/', host = null, scheme = 'http', httpHeaders } = httpGet;
+    const headers = httpHeaders.map(({ name, value = '' }) => [name, value] as const);
+    return { kind: 'http', port, path: path.startsWith('/') ? path : `/${path}`, host, tls: scheme.toLowerCase() === 'https', headers };
+  }
+  if (tcpSocket !== undefined) return { kind: 'tcp', port: tcpSocket.port };
+  return grpc === undefined ? undefined : { kind: 'grpc', port: grpc.port ?? null, service: grpc.service ?? '' };
+}
