@@ -1,7 +1,7 @@
 import type { Clock, Endpoint, Timer } from '@inmesh/core';
 
 /** How long one that vanished from a list without a word still counts as draining. */
-export const KEEP_MS = 30_000;
+const KEEP_MS = 30_000;
 
 /** What registries list. */
 interface Listed {

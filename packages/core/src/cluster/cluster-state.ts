@@ -304,18 +304,11 @@ export class ClusterState implements Learner {
     if (this.#picker !== undefined) return this.place(exchange, transport, policy);
     if (!this.#expected()) throw this.#unknown();
     const { connectTimeoutMs } = policy.connection;
-    // Watches keep no process alive; a call that waits for one does, as it would for its connection.
-    const vigil = this.#config.runtime.clock.after(connectTimeoutMs, () => {}, true);
-    return this.#arrivals
-      .wait(exchange, () => this.place(exchange, transport, policy), {
-        at: now + connectTimeoutMs,
-        error: () =>
-          new MeshError(
-            'NO_ENDPOINT',
-            `no endpoint of "${this.#label()}" is known yet: waited ${connectTimeoutMs} ms for the first look-up`,
-          ),
-      })
-      .finally(() => vigil.cancel());
+    return this.#arrivals.wait(exchange, () => this.place(exchange, transport, policy), {
+      at: now + connectTimeoutMs,
+      error: () =>
+        new MeshError('NO_ENDPOINT', `no endpoint of "${this.#label()}" is known yet: waited ${connectTimeoutMs} ms for the first look-up`),
+    });
   }
 
   /** Will there be a picker, as far as anyone can say now? */

@@ -1,6 +1,6 @@
 import { type Clock, type Closeable, type Endpoint, type Resolution, type ServiceRef, staticEndpoints } from '@inmesh/core';
 import { type Member, memberEndpoint } from '@inmesh/policy';
-import { Damping, KEEP_MS } from './damping.ts';
+import { Damping } from '../damping.ts';
 
 /** A member and whose it is. */
 export interface KnownMember {
@@ -19,24 +19,21 @@ export interface MemberWatchOptions {
 export class MemberWatch implements Closeable {
   readonly ref: ServiceRef;
   readonly #onChange: (resolution: Resolution) => void;
-  readonly #damping: Damping;
-  #known = false;
+  readonly #damping: Damping<Endpoint>;
   #registered = false;
   #told = '';
   #closed = false;
 
-  constructor(ref: ServiceRef, onChange: (resolution: Resolution) => void, { clock, keepMs = KEEP_MS }: MemberWatchOptions) {
+  constructor(ref: ServiceRef, onChange: (resolution: Resolution) => void, { clock, keepMs }: MemberWatchOptions) {
     this.ref = ref;
     this.#onChange = onChange;
-    this.#damping = new Damping(clock, keepMs, () => this.#tell());
+    this.#damping = new Damping({ clock, keepMs, keyOf: ({ address }) => address, onOver: () => this.#tell(this.#damping.current()) });
   }
 
   /** The complete list; undefined: the registry does not know the service. */
   list(members: readonly KnownMember[] | undefined): void {
-    this.#known = true;
     this.#registered = members !== undefined;
-    this.#damping.list(members === undefined ? [] : endpointsOf(this.ref, members));
-    this.#tell();
+    this.#tell(this.#damping.list(members === undefined ? [] : endpointsOf(this.ref, members)));
   }
 
   /** The list stays; before there was any, calls wait no longer for it. */
@@ -49,10 +46,9 @@ export class MemberWatch implements Closeable {
     this.#damping.close();
   }
 
-  #tell(): void {
-    if (!this.#known) return;
-    if (!this.#registered && this.#damping.empty) this.#say({ state: 'absent' });
-    else this.#say({ state: 'bound', endpoints: this.#damping.endpoints });
+  #tell(endpoints: readonly Endpoint[]): void {
+    if (!this.#registered && endpoints.length === 0) this.#say({ state: 'absent' });
+    else this.#say({ state: 'bound', endpoints });
   }
 
   #say(resolution: Resolution): void {
