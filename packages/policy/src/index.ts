@@ -11,7 +11,13 @@ export { OPEN as OPEN_INBOUND } from './resolve/inbound.ts';
 export { CONSUL_SERVICE_ANNOTATION } from './registered.ts';
 export { canonicalRevision, canonicalService } from './resolve/canonical.ts';
 export { placeByLabel, workloadOf } from './resolve/kubernetes.ts';
-export { type KnownPod, type Machines, membersOf as kubernetesMembers } from './resolve/kubernetes.ts';
+export {
+  type EndpointSlice as KubernetesEndpointSlice,
+  type KnownPod,
+  type Machines,
+  membersOf as kubernetesMembers,
+  type Service as KubernetesService,
+} from './resolve/kubernetes.ts';
 export { resolve } from './resolve/resolve.ts';
 export { defaultWorkload, parseLocality, workload } from './resolve/workload.ts';
 export { jsonSchema, jsonSchemaOf } from './json-schema.ts';

@@ -1,5 +1,5 @@
 import { addressOf, type Clock, type Closeable, type Timer } from '@inmesh/core';
-import { type EndpointSpec, isKind, kubernetesMembers, type ResourceOf } from '@inmesh/policy';
+import { type EndpointSpec, type KubernetesEndpointSlice, kubernetesMembers, type KubernetesService } from '@inmesh/policy';
 import { Accounts } from './accounts.ts';
 import { check, type Checked } from './checked.ts';
 import { Informer, type InformerTools, type KubeObject } from './informer.ts';
@@ -29,7 +29,7 @@ interface PodLabels {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-type SliceEndpoint = ResourceOf<'EndpointSlice'>['spec']['endpoints'][number];
+type SliceEndpoint = KubernetesEndpointSlice['spec']['endpoints'][number];
 
 /** How long an endpoint waits for its pod. */
 const UNSEEN_MS = 3000;
@@ -133,7 +133,7 @@ export class MembersWatch {
     // Without labels no subset would have a member: they are waited for, unless they cannot be had and nothing better is known.
     const unlabelled = pods !== undefined && !pods.ready && (pods.trouble === '' || this.#members.state === 'known');
     if (this.#slices.refused || unlabelled) return before;
-    const resources = slices.flatMap(({ resource }) => (resource !== undefined && isKind('EndpointSlice')(resource) ? resource : []));
+    const resources = slices.flatMap(({ resource }) => (resource?.kind === 'EndpointSlice' ? (resource as KubernetesEndpointSlice) : []));
     if (!nodes.knows(nodeNames(resources))) return before;
     const { endpoints, complete } = this.#endpoints(service, resources);
     if (!complete && this.#members.state === 'unknown') return before;
@@ -145,7 +145,7 @@ export class MembersWatch {
    * who it has to be. It waits, as in Istio: a moment, since slices may name pods that the selector does not mean. `complete`: the list may be
    * the first.
    */
-  #endpoints(service: ResourceOf<'Service'>, slices: readonly ResourceOf<'EndpointSlice'>[]) {
+  #endpoints(service: KubernetesService, slices: readonly KubernetesEndpointSlice[]) {
     const { nodes } = this.#tools;
     const pods = this.#pods?.informer;
     const expected = pods?.ready === true && !pods.refused;
@@ -210,10 +210,10 @@ export class MembersWatch {
   }
 }
 
-const nodeNames = (slices: readonly ResourceOf<'EndpointSlice'>[]): ReadonlySet<string> =>
+const nodeNames = (slices: readonly KubernetesEndpointSlice[]): ReadonlySet<string> =>
   new Set(slices.flatMap(({ spec }) => spec.endpoints.flatMap(({ nodeName }) => nodeName ?? [])));
 
-const addressesOf = (slices: readonly ResourceOf<'EndpointSlice'>[]): ReadonlySet<string> =>
+const addressesOf = (slices: readonly KubernetesEndpointSlice[]): ReadonlySet<string> =>
   new Set(
     slices.flatMap(({ spec: { endpoints, ports } }) =>
       endpoints.flatMap(({ addresses }) =>

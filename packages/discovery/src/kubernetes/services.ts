@@ -1,6 +1,5 @@
 import type { Closeable } from '@inmesh/core';
-import type { ResourceOf, SourceText } from '@inmesh/policy';
-import { isKind } from '@inmesh/policy';
+import type { KubernetesService, SourceText } from '@inmesh/policy';
 import type { PolicySource } from '@inmesh/policy/source';
 import type { Checked } from './checked.ts';
 import { Feed, sorted } from './feed.ts';
@@ -27,9 +26,9 @@ export class Services {
     return this.#group;
   }
 
-  get(namespace: string, name: string): ResourceOf<'Service'> | undefined {
+  get(namespace: string, name: string): KubernetesService | undefined {
     const found = this.#group?.get(namespace, name)?.resource;
-    return found !== undefined && isKind('Service')(found) ? found : undefined;
+    return found?.kind === 'Service' ? (found as KubernetesService) : undefined;
   }
 
   /** `onChange` is called after every change; what is there when it begins it has to look for itself. */
@@ -78,8 +77,8 @@ export function servicesSource(name: string, services: Services, { clock }: Info
  * A slice without endpoints beside each Service says that slices, and not DNS, tell its members. An ExternalName is but a name to look up.
  */
 function textsOf({ text, resource }: Checked): readonly SourceText[] {
-  if (text === undefined || resource === undefined || !isKind('Service')(resource)) return [];
-  if (resource.spec.type === 'ExternalName') return [text];
+  if (text === undefined || resource?.kind !== 'Service') return [];
+  if ((resource as KubernetesService).spec.type === 'ExternalName') return [text];
   const { name, namespace } = resource.metadata;
   const slice = {
     apiVersion: 'discovery.k8s.io/v1',

@@ -28,6 +28,8 @@ const serviceSchema = v.object({
   publishNotReadyAddresses: defaulted(v.boolean(), false, 'Endpoints that are not ready count as members.'),
 });
 
+export type ServiceSpec = v.InferOutput<typeof serviceSchema>;
+
 /** A service of Kubernetes. */
 export const service = kubernetesKind({ kind: 'Service', summary: 'A service of Kubernetes.', schema: serviceSchema });
 
@@ -67,6 +69,8 @@ const endpointSliceSchema = v.object({
     'Ports of the members.',
   ),
 });
+
+export type EndpointSliceSpec = v.InferOutput<typeof endpointSliceSchema>;
 
 /** Members of a service; the label `kubernetes.io/service-name` names it. */
 export const endpointSlice = kubernetesKind({

@@ -1,4 +1,5 @@
-import type { ResourceOf } from '../kinds/index.ts';
+import type { Resource } from '../document.ts';
+import type { EndpointSliceSpec, ServiceSpec } from '../kinds/kubernetes.ts';
 import { parseProtocol } from '../kinds/parts/protocol.ts';
 import type { EndpointSpec, Locality, ServicePort } from '../model.ts';
 import { exportToAnnotation, type KnownService, ownAnnotations, trafficDistributionOf } from './known-service.ts';
@@ -6,8 +7,9 @@ import { compareText, labelOf } from './order.ts';
 import type { Registry } from './registry.ts';
 import { locality } from './workload.ts';
 
-type Service = ResourceOf<'Service'>;
-type EndpointSlice = ResourceOf<'EndpointSlice'>;
+// By name: for who reads them from declarations, to find them among all kinds is too deep for the compiler.
+export type Service = Resource<'Service', ServiceSpec>;
+export type EndpointSlice = Resource<'EndpointSlice', EndpointSliceSpec>;
 /** What is asked of a service to know its members. */
 type Members = {
   readonly metadata: Pick<Service['metadata'], 'namespace'>;
