@@ -41,7 +41,7 @@ import { ServerRoom, type Servers } from './servers.ts';
 export interface CreateMeshOptions {
   /**
    * Where the policy comes from: a file or folder, an http(s) URL, the cluster (`kubernetes:`), Consul's key-value store
-   * (`consul:PREFIX`, `consul://HOST:PORT/PREFIX`), or a source of your own. Default: INMESH_POLICY.
+   * (`consul:PREFIX`, `consul://HOST:PORT/PREFIX`), or a source of your own. Default: INMESH_POLICY; with `registries` and neither, no rules.
    */
   readonly policy?: string | PolicySource;
   /** File in which the last accepted document of a URL is kept for a start without its server. Default: INMESH_POLICY_CACHE, else nowhere. */
@@ -150,20 +150,16 @@ export interface Mesh extends Servers {
  * is wrong, when there is none. From then on a bad or missing update changes nothing.
  */
 export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh> {
-  const policy = options.policy ?? process.env['INMESH_POLICY'];
-  if (policy === undefined || policy === '') {
-    throw new MeshError(
-      'MISUSE',
-      'createMesh needs a policy: createMesh({ policy: "./policy" }), or INMESH_POLICY set to a file, a folder or a URL',
-    );
-  }
   const { workload: me, facts } = detectWorkload(options.workload);
   const metrics = istioMetrics({ workload: me });
   const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
   let engine: Engine | undefined;
   const dns = openDns(options.dns, () => engine?.settings.dnsRefreshRateMs ?? 60_000);
-  const written = await policyFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] });
   const registries = await openRegistries(options.registries);
+  const written = await policyFrom(options.policy ?? process.env['INMESH_POLICY'] ?? '', {
+    cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'],
+    needed: registries.length === 0,
+  });
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     health: healthChecks(),

@@ -1,5 +1,5 @@
 import { MeshError } from '@inmesh/core';
-import { type PolicySource, sourceFrom } from '@inmesh/policy/source';
+import { memorySource, type PolicySource, sourceFrom } from '@inmesh/policy/source';
 
 type Open = (spec: string, cacheFile: string | undefined) => Promise<PolicySource>;
 
@@ -24,11 +24,23 @@ const PLATFORMS: Readonly<Record<string, Open>> = {
   },
 };
 
-/** The source a policy option means: on a platform, or what `sourceFrom` knows. `cacheFile`: where its last good document is kept. */
+/** No rules: every service is called as Istio's defaults have it. */
+const NO_RULES = 'apiVersion: v1\nkind: List\nitems: []\n';
+
+/**
+ * The source a policy option means: on a platform, or what `sourceFrom` knows. `cacheFile`: where its last good document is kept. '' means no
+ * rules, where registries say what there is; else (`needed`) throws MISUSE.
+ */
 export async function policyFrom(
   spec: string | PolicySource,
-  { cacheFile }: { readonly cacheFile?: string | undefined } = {},
+  { cacheFile, needed = true }: { readonly cacheFile?: string | undefined; readonly needed?: boolean } = {},
 ): Promise<PolicySource> {
+  if (spec === '' && !needed) return memorySource(NO_RULES, 'no policy');
+  if (spec === '')
+    throw new MeshError(
+      'MISUSE',
+      'createMesh needs a policy, or registries to follow: createMesh({ policy: "./policy" }), or INMESH_POLICY set to a file, a folder or a URL',
+    );
   if (typeof spec !== 'string' || spec.includes('\n')) return sourceFrom(spec, { cacheFile });
   const [, scheme = '', rest = ''] = /^([a-z]+):(.*)$/i.exec(spec) ?? [];
   const open = PLATFORMS[scheme.toLowerCase()];
