@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EndpointSpec, InboundMtls, Workload } from '../index.ts';
+import type { InboundMtls, Workload } from '../index.ts';
 import { aged, meshConfig, modelOf, peerAuthentication, service, serviceEntry, workloadEntry } from './trying.ts';
 
 const root = { namespace: 'istio-system' };
@@ -165,8 +165,8 @@ describe('callers are told', () => {
   it('where it is off, and what takes that back for some: the most specific first, of equals the oldest', () => {
     const workload = (name: string, app: string, word: string, days: number): string =>
       peerAuthentication(name, forApp(app, mode(word)), aged(days));
-    const documents = [mesh('DISABLE'), namespace('STRICT'), workload('x', 'b', 'UNSET', 2), workload('y', 'a', 'DISABLE', 1)];
-    const expected = ['default app=a DISABLE', 'default app=b STRICT', 'default STRICT', 'anywhere DISABLE'];
+    const documents = [mesh('DISABLE'), namespace('STRICT'), workload('x', 'b', 'UNSET', 2), workload('y', 'a', 'PERMISSIVE', 1)];
+    const expected = ['default app=a PERMISSIVE', 'default app=b STRICT', 'default STRICT', 'anywhere DISABLE'];
     expect(told(documents)).toEqual(expected);
     expect(told(documents.toReversed())).toEqual(expected);
   });
