@@ -1,6 +1,6 @@
 import type { AuthorizationPolicy, Workload } from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
-import { document, kube, meshConfig, modelOf, problemsOf, resource } from './world.ts';
+import { document, kube, meshConfig, modelOf, problemsOf, resource, run } from './world.ts';
 
 /**
  * Which security policies hold for a workload, and how several become one: ComposePeerAuthentication and the merging of
@@ -54,16 +54,19 @@ describe('PeerAuthentication composes as in Istio', () => {
     expect(composed(documents.toReversed())).toBe(expected);
   });
 
-  it('decides for callers whether an endpoint is called by mutual TLS', () => {
+  it('decides for callers whether an endpoint is called by mutual TLS', async () => {
     const pods = kube('a.foo', { ports: ['http:80', 'http-b:81'], labels: { 'security.istio.io/tlsMode': 'istio' } });
-    const endpoint = (...documents: readonly string[]): string => {
-      const { mtls, plaintextPorts } = modelOf(document(pods, ...documents), { namespace: 'bar' }).services[0]!.endpoints[0]!;
-      return mtls ? ['mtls', ...plaintextPorts.map((port) => `but ${port}`)].join(' ') : 'plaintext';
+    const called = async (...documents: readonly string[]): Promise<string> => {
+      const { call, transport } = await run(document(pods, ...documents), undefined, { who: { namespace: 'bar' } });
+      await call('http://a.foo/');
+      await call('http://a.foo:81/');
+      return transport.attempts.map(({ placement: { endpoint } }) => `${endpoint.port} ${endpoint.mtls ? 'mtls' : 'plaintext'}`).join();
     };
-    expect(endpoint(mesh('STRICT'))).toBe('mtls');
-    expect(endpoint(mesh('DISABLE'))).toBe('plaintext');
-    expect(endpoint(mesh('DISABLE'), ns('STRICT'))).toBe('mtls');
-    expect(endpoint(peer('foo/w', `${select('app: a')}\nportLevelMtls: { 81: { mode: DISABLE } }`))).toBe('mtls but 81');
+    expect(await called(mesh('STRICT'))).toBe('80 mtls,81 mtls');
+    expect(await called(mesh('DISABLE'))).toBe('80 plaintext,81 plaintext');
+    expect(await called(mesh('DISABLE'), ns('STRICT'))).toBe('80 mtls,81 mtls');
+    expect(await called(peer('foo/w', `${select('app: a')}\nportLevelMtls: { 81: { mode: DISABLE } }`))).toBe('80 mtls,81 plaintext');
+    expect(await called(peer('bar/ns', 'mtls: { mode: DISABLE }'))).toBe('80 mtls,81 mtls');
   });
 });
 

@@ -52,8 +52,9 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
       const service = services.get(policy.service);
       if (service === undefined) throw new MeshError('POLICY_INVALID', `cluster ${policy.name} is of a service the model does not hold`);
       const feed = leaseFeed(leases.at('endpoints'), service, policy.port, { resolvers, health: compiler.health, clock, random });
-      const tools = { runtime: runtimeAt(policy.name), feed, connectionsPerEndpoint: model.settings.connectionsPerEndpoint };
-      clusters.set(policy.name, createCluster(policy, service, model.workload, tools));
+      const { peers, settings, workload } = model;
+      const tools = { runtime: runtimeAt(policy.name), feed, peers, connectionsPerEndpoint: settings.connectionsPerEndpoint };
+      clusters.set(policy.name, createCluster(policy, service, workload, tools));
     }
     const clusterOf = (name: string): Cluster | undefined => clusters.get(name);
 

@@ -85,6 +85,7 @@ function model({
   return {
     workload: testWorkload(),
     inbound: OPEN_INBOUND,
+    peers: [],
     settings: { ...settings, ...changes },
     services: [known],
     hosts: [{ name: `${HOST}:80`, domains: ['reviews', HOST], port: 80, service: HOST, routes, why, ...host }],

@@ -57,6 +57,7 @@ function model({ hosts = ['10.0.0.1', '10.0.0.2'], policy = {}, routes = [route(
     services: [testService({ endpoints: hosts.map((each) => testSpec(each)) })],
     hosts: [host],
     clusters: [testClusterPolicy(policy)],
+    peers: [],
   };
 }
 

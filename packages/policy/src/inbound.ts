@@ -41,6 +41,15 @@ export interface InboundMtls {
   readonly resources: readonly string[];
 }
 
+/** What the workloads of a namespace demand of their callers; of a list of these the first that is for a workload holds, all by itself. */
+export interface PeerRule {
+  /** null: any. */
+  readonly namespace: string | null;
+  /** A workload must carry them all. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly mtls: InboundMtls;
+}
+
 /** Tokens of one issuer: where they are looked for, how they are verified, what is passed on (RequestAuthentication jwtRules). */
 export interface JwtRule {
   /** `RequestAuthentication ns/name`. */

@@ -6,7 +6,7 @@
  * Units: durations are milliseconds (`…Ms`), shares are percent 0–100 unless a field says otherwise.
  */
 
-import type { InboundModel } from './inbound.ts';
+import type { InboundModel, PeerRule } from './inbound.ts';
 import type { RouteMatch, StringMatch } from './route-match.ts';
 
 export type * from './route-match.ts';
@@ -41,6 +41,8 @@ export interface Model {
   readonly hosts: readonly VirtualHost[];
   /** Every destination × subset × port that a route can reach. Sorted by name. */
   readonly clusters: readonly ClusterPolicy[];
+  /** Where endpoints that could take mutual TLS do not (PeerAuthentication DISABLE), in order of precedence. Empty: nowhere. */
+  readonly peers: readonly PeerRule[];
   /** What this workload demands of its callers. */
   readonly inbound: InboundModel;
 }
@@ -99,10 +101,8 @@ export interface EndpointSpec {
   /** Relative load-balancing weight ≥ 1. */
   readonly weight: number;
   readonly serviceAccount: string;
-  /** It takes mutual TLS: label security.istio.io/tlsMode, or for members of a ServiceEntry a service account; no PeerAuthentication turns it off. */
+  /** It takes mutual TLS: label security.istio.io/tlsMode, or for members of a ServiceEntry a service account. `Model.peers` may turn it off. */
   readonly mtls: boolean;
-  /** Workload ports for which a PeerAuthentication turns it off. */
-  readonly plaintextPorts: readonly number[];
   /** Name of the workload behind it, '' if unknown. */
   readonly workload: string;
   readonly namespace: string;

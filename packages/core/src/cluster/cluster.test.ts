@@ -72,7 +72,7 @@ function setting(given: Given = {}) {
     const feed = leaseFeed(scope.at('mesh'), whole, 80, { resolvers: [staticResolver, dns], clock, random: base.random });
     const complete = testClusterPolicy(policy);
     const runtime = { ...base, lease: scope.at(complete.name) };
-    return { scope, cluster: createCluster(complete, whole, testWorkload(), { runtime, feed, connectionsPerEndpoint }) };
+    return { scope, cluster: createCluster(complete, whole, testWorkload(), { runtime, feed, peers: [], connectionsPerEndpoint }) };
   }
 
   function deploy(next: Given): Cluster {

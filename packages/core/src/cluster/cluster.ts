@@ -1,4 +1,4 @@
-import type { ClusterPolicy, Service, Workload } from '@inmesh/policy';
+import type { ClusterPolicy, PeerRule, Service, Workload } from '@inmesh/policy';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Handler, Runtime } from '../handler.ts';
 import { type ClusterConfig, ClusterState } from './cluster-state.ts';
@@ -13,6 +13,8 @@ export interface ClusterTools {
   readonly runtime: Runtime;
   /** Of the service port, shared with other subsets (`leaseFeed`). */
   readonly feed: EndpointFeed;
+  /** Model.peers. */
+  readonly peers: readonly PeerRule[];
   /** Settings.connectionsPerEndpoint. */
   readonly connectionsPerEndpoint: number;
 }
@@ -38,7 +40,7 @@ export interface Cluster {
 
 /** Starts nothing: endpoints are asked for at the first call, or by `start`. */
 export function createCluster(policy: ClusterPolicy, service: Service, workload: Workload, tools: ClusterTools): Cluster {
-  const { runtime, feed, connectionsPerEndpoint } = tools;
+  const { runtime, feed, peers, connectionsPerEndpoint } = tools;
   const config: ClusterConfig = { policy, service, workload, runtime, connectionsPerEndpoint };
   const state = runtime.lease(
     'cluster',
@@ -51,6 +53,7 @@ export function createCluster(policy: ClusterPolicy, service: Service, workload:
     handler: (exchange, transport) => state.place(exchange, transport, policy),
     activate: () => {
       state.use(config);
+      feed.obey(peers); // before endpoints of the new service come
       feed.use(service);
     },
     start: () => state.start(),

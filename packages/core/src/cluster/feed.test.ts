@@ -1,3 +1,4 @@
+import type { PeerRule } from '@inmesh/policy';
 import { beforeEach, expect, test } from 'vitest';
 import { staticResolver } from '../endpoint/static.ts';
 import { LeaseBook } from '../lease.ts';
@@ -163,4 +164,30 @@ test('endpoints with a probe are judged by who asks them, for as long as the fee
   expect([heard.at(-1), asked]).toEqual(['nobody', []]);
   feed.close();
   expect(asked).toEqual(['closed']);
+});
+
+test('a rule against mutual TLS holds at once for whom the registry named before, and its end, too; nobody is asked again', () => {
+  const feed = new EndpointFeed(dns, 80, tools(scripted));
+  const heard: string[] = [];
+  const off = (namespace: string): PeerRule => ({ namespace, labels: {}, mtls: { mode: 'DISABLE', ports: {}, resources: [] } });
+  feed.obey([off('shop')]); // before there is anybody
+  feed.subscribe(() => heard.push(feed.endpoints!.map(({ namespace, mtls }) => `${namespace} ${mtls}`).join()));
+  watches[0]!.say({
+    state: 'bound',
+    endpoints: [
+      testEndpoint('10.0.0.1:80', { mtls: true, namespace: 'shop' }),
+      testEndpoint('10.0.0.2:80', { mtls: true, namespace: 'mail' }),
+    ],
+  });
+  feed.obey([off('shop')]); // says the same in new objects
+  feed.obey([off('mail')]);
+  watches[0]!.say({ state: 'failed', reason: 'down' });
+  feed.obey([]);
+  expect(heard).toEqual([
+    'shop false,mail true',
+    'shop true,mail false',
+    'shop true,mail false', // the registry failed
+    'shop true,mail true',
+  ]);
+  expect(watches).toHaveLength(1);
 });

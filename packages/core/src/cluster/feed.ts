@@ -1,10 +1,11 @@
-import type { Service } from '@inmesh/policy';
+import type { PeerRule, Service } from '@inmesh/policy';
 import type { Clock } from '../clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import { watchAll } from '../endpoint/merged.ts';
 import type { Lease } from '../lease.ts';
 import type { HealthChecks, HealthWatch } from '../ports/health.ts';
 import type { Closeable, Resolution, Resolver, ServiceRef } from '../ports/resolver.ts';
+import { obeyPeers } from './peers.ts';
 import { same } from './same.ts';
 
 /** What a feed needs of the mesh: resolvers, time and chance for them. */
@@ -35,8 +36,9 @@ export class EndpointFeed {
   readonly #listeners = new Set<() => void>();
   #resolution: Resolution = { state: 'pending' };
   #endpoints: readonly Endpoint[] | undefined = undefined;
-  /** As the resolver told them, before their health was judged. */
+  /** As the resolver told them, before policy and health were looked at. */
   #listed: readonly Endpoint[] = [];
+  #peers: readonly PeerRule[] = [];
   #health: HealthWatch | undefined = undefined;
   #watch: Closeable | undefined = undefined;
   /** Counts watches, so that a late word of a closed one is not heard. */
@@ -74,6 +76,13 @@ export class EndpointFeed {
     if (same(service, this.#service)) return;
     this.#service = service;
     if (this.#started) this.#begin();
+  }
+
+  /** Who takes no mutual TLS, as the newest policy has it: holds at once, also for endpoints known before. */
+  obey(peers: readonly PeerRule[]): void {
+    if (same(peers, this.#peers)) return;
+    this.#peers = peers;
+    this.#judgeAgain();
   }
 
   close(): void {
@@ -136,12 +145,15 @@ export class EndpointFeed {
   #list(endpoints: readonly Endpoint[]): void {
     this.#listed = endpoints;
     if (endpoints.some(({ probe }) => probe !== undefined))
-      this.#health ??= this.#tools.health?.follow(() => {
-        if (this.#endpoints === undefined) return;
-        this.#list(this.#listed);
-        this.#tell();
-      }, this.#tools);
-    this.#endpoints = this.#health?.judge(endpoints) ?? endpoints;
+      this.#health ??= this.#tools.health?.follow(() => this.#judgeAgain(), this.#tools);
+    const obedient = obeyPeers(endpoints, this.#peers);
+    this.#endpoints = this.#health?.judge(obedient) ?? obedient;
+  }
+
+  #judgeAgain(): void {
+    if (this.#endpoints === undefined) return;
+    this.#list(this.#listed);
+    this.#tell();
   }
 
   #tell(): void {

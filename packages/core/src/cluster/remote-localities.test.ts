@@ -42,6 +42,7 @@ async function regions(policy: RetryPolicy): Promise<string[]> {
     {
       runtime,
       feed: leaseFeed(runtime.lease, service, 80, { resolvers: [staticResolver], clock, random: runtime.random }),
+      peers: [],
       connectionsPerEndpoint: 100,
     },
   );

@@ -15,7 +15,7 @@ export interface Endpoint {
   /** Takes calls when those of lower numbers are not healthy enough; within one priority locality decides. Default 0. */
   readonly priority?: number;
   readonly serviceAccount: string;
-  /** It takes mutual TLS on this port: what a policy of no opinion (`auto`) goes by. */
+  /** It takes mutual TLS: what a policy of no opinion (`auto`) goes by. Resolvers say whether it can; `Model.peers` may turn it off for its port. */
   readonly mtls: boolean;
   readonly workload: string;
   readonly namespace: string;

@@ -19,15 +19,14 @@ export function staticEndpoints(service: Service, port: number): Endpoint[] {
  * A host given in brackets, as people copy it from URLs, means the same as one without.
  */
 function toEndpoint(spec: EndpointSpec, port: number | undefined): Endpoint | undefined {
-  const { labels, locality, network, weight, serviceAccount, mtls, plaintextPorts, workload, namespace, node, health, hostname, probe } =
-    spec;
+  const { labels, locality, network, weight, serviceAccount, mtls, workload, namespace, node, health, hostname, probe } = spec;
   const rest = {
     labels,
     locality,
     network,
     weight,
     serviceAccount,
-    mtls: mtls && (port === undefined || !plaintextPorts.includes(port)),
+    mtls,
     workload,
     namespace,
     node,

@@ -27,7 +27,6 @@ export function testSpec(host: string, fields: Partial<EndpointSpec> = {}): Endp
     weight: 1,
     serviceAccount: '',
     mtls: false,
-    plaintextPorts: [],
     workload: '',
     namespace: '',
     node: '',

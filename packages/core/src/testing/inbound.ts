@@ -18,6 +18,7 @@ export function testModel(inbound: Partial<InboundModel> = {}, settings: Partial
     services: [],
     hosts: [],
     clusters: [],
+    peers: [],
   };
 }
 

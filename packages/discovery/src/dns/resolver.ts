@@ -164,7 +164,7 @@ function toEndpoint({ spec, port: declared }: Member, { address: host, port = de
     weight: (spec?.weight ?? 1) * weight,
     ...(priority === 0 ? {} : { priority }),
     serviceAccount: spec?.serviceAccount ?? '',
-    mtls: spec !== undefined && spec.mtls && !spec.plaintextPorts.includes(port),
+    mtls: spec?.mtls ?? false,
     workload: spec?.workload ?? '',
     namespace: spec?.namespace ?? '',
     node: spec?.node ?? '',

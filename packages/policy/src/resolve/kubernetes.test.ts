@@ -64,7 +64,6 @@ describe('a Service of Kubernetes', () => {
           weight: 1,
           serviceAccount: 'sa-a',
           mtls: false,
-          plaintextPorts: [],
           workload: 'a-v1',
           namespace: 'default',
           node: 'n1',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EndpointSpec, InboundMtls, Workload } from '../index.ts';
+import type { InboundMtls, Workload } from '../index.ts';
 import { aged, meshConfig, modelOf, peerAuthentication, service, serviceEntry, workloadEntry } from './trying.ts';
 
 const root = { namespace: 'istio-system' };
@@ -104,18 +104,13 @@ const pod = (labels: object): string[] => [
   }),
 ];
 const istio = { app: 'a', 'security.istio.io/tlsMode': 'istio' };
-const endpointOf = (documents: readonly string[], who: Partial<Workload> = {}): Pick<EndpointSpec, 'mtls' | 'plaintextPorts'> => {
-  const { mtls, plaintextPorts } = modelOf(documents, who).services[0]!.endpoints[0]!;
-  return { mtls, plaintextPorts };
-};
-const PLAIN = { mtls: false, plaintextPorts: [] };
-const MUTUAL = { mtls: true, plaintextPorts: [] };
+const takesMutual = (documents: readonly string[]): boolean => modelOf(documents).services[0]!.endpoints[0]!.mtls;
 
-describe('an endpoint takes mutual TLS', () => {
+describe('an endpoint can take mutual TLS', () => {
   it('if its pod says so by label', () => {
-    expect(endpointOf(pod(istio))).toEqual(MUTUAL);
-    expect(endpointOf(pod({ app: 'a' }))).toEqual(PLAIN);
-    expect(endpointOf(pod({ ...istio, 'security.istio.io/tlsMode': 'disabled' }))).toEqual(PLAIN);
+    expect(takesMutual(pod(istio))).toBe(true);
+    expect(takesMutual(pod({ app: 'a' }))).toBe(false);
+    expect(takesMutual(pod({ ...istio, 'security.istio.io/tlsMode': 'disabled' }))).toBe(false);
   });
 
   it('as a member of a ServiceEntry if it has a service account, or says so by label', () => {
@@ -128,11 +123,11 @@ describe('an endpoint takes mutual TLS', () => {
         endpoints: [{ address: '1.1.1.1', ...endpoint }],
       }),
     ];
-    expect(endpointOf(entry({}))).toEqual(PLAIN);
-    expect(endpointOf(entry({ serviceAccount: 'sa' }))).toEqual(MUTUAL);
-    expect(endpointOf(entry({ labels: istio }))).toEqual(MUTUAL);
-    expect(endpointOf(entry({ serviceAccount: 'sa', labels: { 'security.istio.io/tlsMode': 'disabled' } }))).toEqual(PLAIN);
-    expect(endpointOf(entry({ serviceAccount: 'sa', labels: istio }, 'MESH_EXTERNAL'))).toEqual(PLAIN);
+    expect(takesMutual(entry({}))).toBe(false);
+    expect(takesMutual(entry({ serviceAccount: 'sa' }))).toBe(true);
+    expect(takesMutual(entry({ labels: istio }))).toBe(true);
+    expect(takesMutual(entry({ serviceAccount: 'sa', labels: { 'security.istio.io/tlsMode': 'disabled' } }))).toBe(false);
+    expect(takesMutual(entry({ serviceAccount: 'sa', labels: istio }, 'MESH_EXTERNAL'))).toBe(false);
   });
 
   it('as a machine that a ServiceEntry selects', () => {
@@ -143,29 +138,48 @@ describe('an endpoint takes mutual TLS', () => {
       ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
       workloadSelector: { labels: { app: 'a' } },
     });
-    expect(endpointOf([selecting, workloadEntry('vm', { address: '1.1.1.1', labels: { app: 'a' }, serviceAccount: 'sa' })])).toEqual(
-      MUTUAL,
+    expect(takesMutual([selecting, workloadEntry('vm', { address: '1.1.1.1', labels: { app: 'a' }, serviceAccount: 'sa' })])).toBe(true);
+    expect(takesMutual([selecting, workloadEntry('vm', { address: '1.1.1.1', labels: { app: 'a' } })])).toBe(false);
+  });
+});
+
+describe('callers are told', () => {
+  /** `default app=a DISABLE 80:STRICT`, in order of precedence. */
+  const told = (documents: readonly string[], who: Partial<Workload> = {}): string[] =>
+    modelOf(documents, who).peers.map(({ namespace, labels, mtls }) =>
+      [
+        namespace ?? 'anywhere',
+        ...Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+        mtls.mode,
+        ...Object.entries(mtls.ports).map(([port, own]) => `${port}:${own}`),
+      ].join(' '),
     );
-    expect(endpointOf([selecting, workloadEntry('vm', { address: '1.1.1.1', labels: { app: 'a' } })])).toEqual(PLAIN);
-    const policy = peerAuthentication('w', forApp('a', mode('DISABLE')));
-    expect(
-      endpointOf([selecting, policy, workloadEntry('vm', { address: '1.1.1.1', labels: { app: 'a' }, serviceAccount: 'sa' })]),
-    ).toEqual(PLAIN);
+  const mesh = (word: string): string => peerAuthentication('m', mode(word), root);
+  const namespace = (word: string): string => peerAuthentication('n', mode(word));
+
+  it('nothing while every workload takes mutual TLS', () => {
+    expect(told([])).toEqual([]);
+    expect(told([mesh('STRICT'), namespace('PERMISSIVE'), peerAuthentication('w', forApp('a', mode('UNSET')))])).toEqual([]);
   });
 
-  it('unless its PeerAuthentication turns it off, wherever the caller is', () => {
-    expect(endpointOf([...pod(istio), peerAuthentication('n', mode('DISABLE'))], { namespace: 'far' })).toEqual(PLAIN);
-    expect(endpointOf([...pod(istio), peerAuthentication('n', mode('DISABLE'), { namespace: 'far' })], { namespace: 'far' })).toEqual(
-      MUTUAL,
-    );
-    expect(endpointOf([...pod(istio), peerAuthentication('w', forApp('b', mode('DISABLE')))])).toEqual(MUTUAL);
-    expect(endpointOf([...pod(istio), peerAuthentication('n', mode('STRICT'))])).toEqual(MUTUAL);
+  it('where it is off, and what takes that back for some: the most specific first, of equals the oldest', () => {
+    const workload = (name: string, app: string, word: string, days: number): string =>
+      peerAuthentication(name, forApp(app, mode(word)), aged(days));
+    const documents = [mesh('DISABLE'), namespace('STRICT'), workload('x', 'b', 'UNSET', 2), workload('y', 'a', 'PERMISSIVE', 1)];
+    const expected = ['default app=a PERMISSIVE', 'default app=b STRICT', 'default STRICT', 'anywhere DISABLE'];
+    expect(told(documents)).toEqual(expected);
+    expect(told(documents.toReversed())).toEqual(expected);
   });
 
-  it('unless its PeerAuthentication turns it off for the port', () => {
-    const ports = (given: object, word = 'STRICT'): string => peerAuthentication('w', forApp('a', { ...mode(word), portLevelMtls: given }));
-    expect(endpointOf([...pod(istio), ports({ 9090: { mode: 'DISABLE' } })])).toEqual({ mtls: true, plaintextPorts: [9090] });
-    expect(endpointOf([...pod(istio), ports({ 9090: { mode: 'STRICT' } }, 'DISABLE')])).toEqual({ mtls: true, plaintextPorts: [8080] });
-    expect(endpointOf([...pod(istio), ports({ 7070: { mode: 'STRICT' } }, 'DISABLE')])).toEqual(PLAIN);
+  it('of a port that is off alone, wherever they are', () => {
+    const ports = { portLevelMtls: { 9090: { mode: 'DISABLE' }, 9091: { mode: 'UNSET' } } };
+    const documents = [mesh('STRICT'), peerAuthentication('w', forApp('a', ports))];
+    expect(told(documents, { namespace: 'far' })).toEqual(['default app=a STRICT 9090:DISABLE 9091:STRICT']);
+  });
+
+  it('only of namespaces where it is off', () => {
+    expect(told([mesh('STRICT'), namespace('DISABLE'), peerAuthentication('n', mode('STRICT'), { namespace: 'far' })])).toEqual([
+      'default DISABLE',
+    ]);
   });
 });

@@ -1,6 +1,6 @@
 import type { ResourceOf } from '../kinds/index.ts';
-import type { InboundMtls, MtlsMode } from '../inbound.ts';
-import type { EndpointSpec, Workload } from '../model.ts';
+import type { InboundMtls, MtlsMode, PeerRule } from '../inbound.ts';
+import type { Workload } from '../model.ts';
 import { byAge, labelOf } from './order.ts';
 import { selects } from './visibility.ts';
 
@@ -9,8 +9,12 @@ type Labels = Workload['labels'];
 
 /** What the PeerAuthentications of a document demand of the callers of any workload, ours or one we call. */
 export interface PeerAuthentications {
+  /** In order: the first that is for a workload holds. */
+  readonly rules: readonly PeerRule[];
   of(namespace: string, labels: Labels): InboundMtls;
 }
+
+const ANYTHING: InboundMtls = { mode: 'PERMISSIVE', ports: {}, resources: [] };
 
 /**
  * Composes PeerAuthentications as Istio's ComposePeerAuthentication does: a workload's own beats that of its namespace,
@@ -18,26 +22,36 @@ export interface PeerAuthentications {
  * selector in the root namespace selects nobody.
  */
 export function peerAuthenticationsOf(policies: readonly PeerAuthentication[], rootNamespace: string): PeerAuthentications {
-  const byNamespace = Map.groupBy(
-    policies.toSorted((a, b) => byAge(a.metadata, b.metadata)),
-    ({ metadata }) => metadata.namespace,
-  );
-  const forAll = (namespace: string): PeerAuthentication | undefined => byNamespace.get(namespace)?.find((one) => !selecting(one));
+  const isRoot = ({ metadata }: PeerAuthentication): boolean => metadata.namespace === rootNamespace;
+  const level = (policy: PeerAuthentication): number => (selecting(policy) ? 0 : isRoot(policy) ? 2 : 1);
+  const ordered = policies
+    .filter((policy) => !(isRoot(policy) && selecting(policy)))
+    .toSorted((a, b) => level(a) - level(b) || byAge(a.metadata, b.metadata));
+  const forAll = (namespace: string): PeerAuthentication | undefined =>
+    ordered.find((policy) => !selecting(policy) && policy.metadata.namespace === namespace);
   const mesh = forAll(rootNamespace);
-  const shared = new Map<string, InboundMtls>();
+  const rules = ordered.map((policy): PeerRule => {
+    const { namespace } = policy.metadata;
+    const own = selecting(policy) ? policy : undefined;
+    return {
+      namespace: isRoot(policy) ? null : namespace,
+      labels: labelsOf(policy),
+      mtls: compose([own, forAll(namespace), mesh]),
+    };
+  });
   return {
-    of: (namespace, labels) => {
-      const own =
-        namespace === rootNamespace
-          ? undefined
-          : byNamespace.get(namespace)?.find((one) => selecting(one) && selects(labelsOf(one), labels));
-      // Most workloads have none of their own; thousands of endpoints need not compose the same again.
-      const key = `${namespace}/${own?.metadata.name ?? ''}`;
-      let composed = shared.get(key);
-      if (composed === undefined) shared.set(key, (composed = compose([own, forAll(namespace), mesh])));
-      return composed;
-    },
+    rules,
+    of: (namespace, labels) =>
+      rules.find((rule) => (rule.namespace === null || rule.namespace === namespace) && selects(rule.labels, labels))?.mtls ?? ANYTHING,
   };
+}
+
+/** The rules callers need to know where they have to come without mutual TLS: none where no rule turns it off. */
+export function rulesForCallers({ rules }: PeerAuthentications): readonly PeerRule[] {
+  const turnsOff = ({ mtls }: PeerRule): boolean => [mtls.mode, ...Object.values(mtls.ports)].includes('DISABLE');
+  const where = new Set(rules.filter(turnsOff).map(({ namespace }) => namespace));
+  // What the whole mesh is told, the rules of any namespace may take back.
+  return where.has(null) ? rules : rules.filter(({ namespace }) => where.has(namespace));
 }
 
 const labelsOf = ({ spec }: PeerAuthentication): Labels => spec.selector?.matchLabels ?? {};
@@ -59,16 +73,4 @@ function compose(
 function modeOf({ spec }: PeerAuthentication): MtlsMode | undefined {
   const mode = spec.mtls?.mode ?? 'UNSET';
   return mode === 'UNSET' ? undefined : mode;
-}
-
-/** What an endpoint that can do mutual TLS takes once its PeerAuthentication is known: all of it, none, or not on some ports. */
-export function withPeerAuthentication(endpoint: EndpointSpec, policies: PeerAuthentications): EndpointSpec {
-  if (!endpoint.mtls) return endpoint;
-  const { mode, ports } = policies.of(endpoint.namespace, endpoint.labels);
-  const modeAt = (port: number): MtlsMode => ports[port] ?? mode;
-  const dialled = new Set(Object.values(endpoint.ports));
-  const known = [...new Set([...dialled, ...Object.keys(ports).map(Number)])].sort((a, b) => a - b);
-  const plaintextPorts = known.filter((port) => modeAt(port) === 'DISABLE');
-  if (mode === 'DISABLE' && [...dialled].every((port) => modeAt(port) === 'DISABLE')) return { ...endpoint, mtls: false };
-  return plaintextPorts.length === 0 ? endpoint : { ...endpoint, plaintextPorts };
 }

@@ -8,7 +8,7 @@ import { hedgingsOf } from './hedging.ts';
 import { inboundOf } from './inbound.ts';
 import { meshOf, settingsOf } from './mesh-config.ts';
 import { compareText } from './order.ts';
-import { peerAuthenticationsOf } from './peer-authentication.ts';
+import { peerAuthenticationsOf, rulesForCallers } from './peer-authentication.ts';
 import { registryOf } from './registry.ts';
 import { declaredServices, visibleServices } from './services.ts';
 import { scopeOf, sidecarFor } from './sidecar.ts';
@@ -25,7 +25,7 @@ export function resolve(document: Document, workload: Workload): Model {
   const { config } = mesh;
 
   const peers = peerAuthenticationsOf(registry.of('PeerAuthentication'), config.rootNamespace);
-  const visible = visibleServices(declaredServices(registry, config.domain, peers), workload, config.defaultServiceExportTo);
+  const visible = visibleServices(declaredServices(registry, config.domain), workload, config.defaultServiceExportTo);
   const scope = scopeOf(sidecarFor(registry.of('Sidecar'), workload, config.rootNamespace), visible, workload);
   const rules = rulesOf(registry.of('DestinationRule'), workload, config);
   const clusters = clustersOf({
@@ -52,6 +52,7 @@ export function resolve(document: Document, workload: Workload): Model {
     services: [...services].sort((a, b) => compareText(a.host, b.host)),
     hosts,
     clusters: clusters.all(),
+    peers: rulesForCallers(peers),
     inbound: inboundOf(registry, workload, config, peers),
   };
 }

@@ -47,8 +47,8 @@ describe('a ServiceEntry', () => {
       }),
     ]);
     expect(service.endpoints).toEqual([
-      { host: '1.1.1.1', ports: { 80: 7000, 81: 7001 }, labels: { version: 'v1' }, locality: { region: 'eu', zone: 'a', subzone: '1' }, network: 'n', weight: 5, serviceAccount: 'sa', mtls: false, plaintextPorts: [], workload: '', namespace: 'default', node: '', health: 'healthy' },
-      { host: '1.1.1.2', ports: { 80: 80, 81: 8081 }, labels: {}, locality: { region: '', zone: '', subzone: '' }, network: '', weight: 1, serviceAccount: '', mtls: false, plaintextPorts: [], workload: '', namespace: 'default', node: '', health: 'healthy' },
+      { host: '1.1.1.1', ports: { 80: 7000, 81: 7001 }, labels: { version: 'v1' }, locality: { region: 'eu', zone: 'a', subzone: '1' }, network: 'n', weight: 5, serviceAccount: 'sa', mtls: false, workload: '', namespace: 'default', node: '', health: 'healthy' },
+      { host: '1.1.1.2', ports: { 80: 80, 81: 8081 }, labels: {}, locality: { region: '', zone: '', subzone: '' }, network: '', weight: 1, serviceAccount: '', mtls: false, workload: '', namespace: 'default', node: '', health: 'healthy' },
     ]); // prettier-ignore
   });
 

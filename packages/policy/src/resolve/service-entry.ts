@@ -125,7 +125,6 @@ function entryEndpoint(
       serviceAccount: entry.serviceAccount ?? '',
       // An account is an identity: who has one can show it (Istio getTLSModeFromWorkloadEntry).
       mtls: saysMtls(labels) ?? entry.serviceAccount !== undefined,
-      plaintextPorts: [],
       workload,
       namespace,
       node: '',
@@ -177,7 +176,6 @@ function podCandidates(registry: Registry, machines: Machines): Candidate[] {
         weight: 1,
         serviceAccount: pod.spec.serviceAccountName ?? '',
         mtls: saysMtls(labels) ?? false,
-        plaintextPorts: [],
         workload: workloadOf(name, labels),
         namespace,
         node,

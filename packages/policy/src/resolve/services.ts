@@ -2,20 +2,14 @@ import type { Workload } from '../model.ts';
 import type { KnownService } from './known-service.ts';
 import { kubernetesServices, machinesOf } from './kubernetes.ts';
 import { compareText } from './order.ts';
-import { type PeerAuthentications, withPeerAuthentication } from './peer-authentication.ts';
 import type { Registry } from './registry.ts';
 import { entryServices } from './service-entry.ts';
 import { visibleTo } from './visibility.ts';
 
 /** Every service the document declares, whoever may see it. */
-export function declaredServices(registry: Registry, domain: string, peers: PeerAuthentications): readonly KnownService[] {
+export function declaredServices(registry: Registry, domain: string): readonly KnownService[] {
   const machines = machinesOf(registry);
-  const declared = withoutSquatters([...kubernetesServices(registry, machines, domain), ...entryServices(registry, machines)]);
-  if (registry.of('PeerAuthentication').length === 0) return declared;
-  return declared.map((known) => {
-    const endpoints = known.service.endpoints.map((endpoint) => withPeerAuthentication(endpoint, peers));
-    return { ...known, service: { ...known.service, endpoints } };
-  });
+  return withoutSquatters([...kubernetesServices(registry, machines, domain), ...entryServices(registry, machines)]);
 }
 
 /** What anybody may register is a service only as long as nobody declares one of that name. */
