@@ -77,7 +77,7 @@ describe('a machine that registers itself and asks itself how it is', () => {
   it('asks over the wire where it listens, by the other kinds of probe', { timeout: 30_000 }, async () => {
     const other = stack.use(await upstream((request, response) => response.writeHead(request.url === '/healthz' ? 200 : 503).end()));
     await machine('http', { periodSeconds: 1, httpGet: { port: other.port, path: '/healthz' } });
-    const ill = await machine('ill', { periodSeconds: 1, httpGet: { port: other.port, path: '/' } });
+    const ill = await machine('ill', { periodSeconds: 1, failureThreshold: 100, httpGet: { port: other.port, path: '/' } });
     const grpcless = await machine('grpc', { periodSeconds: 1, grpc: {} });
     await expect.poll(listed, { timeout: 5000 }).toEqual({ http: 'healthy', ill: 'unhealthy', grpc: 'unhealthy' });
     await expect.poll(() => trouble(ill)).toContain('answered 503');

@@ -32,10 +32,11 @@ import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, typ
 import { istioMetrics } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
-import { detectWorkload, type Facts } from './environment.ts';
+import type { Facts } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
 import { policyFrom } from './policy.ts';
 import { openRegistries } from './registries.ts';
+import { findWorkload } from './whereabouts.ts';
 import { ServerRoom, type Servers } from './servers.ts';
 
 export interface CreateMeshOptions {
@@ -157,13 +158,13 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
       'createMesh needs a policy: createMesh({ policy: "./policy" }), or INMESH_POLICY set to a file, a folder or a URL',
     );
   }
-  const { workload: me, facts } = detectWorkload(options.workload);
-  const metrics = istioMetrics({ workload: me });
-  const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
   let engine: Engine | undefined;
   const dns = openDns(options.dns, () => engine?.settings.dnsRefreshRateMs ?? 60_000);
   const written = await policyFrom(policy, { cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'] });
   const registries = await openRegistries(options.registries);
+  const { workload: me, facts } = await findWorkload(options.workload, registries);
+  const metrics = istioMetrics({ workload: me });
+  const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     health: healthChecks(),
