@@ -133,7 +133,7 @@ it('an agent whose answers cannot be waited for is told of us every 5 s, and not
   const mesh = keep(await meshOf(EMPTY, { registries: [consul({ address, register: { service: 'api', port: 80 } })] }));
   await until(() => Promise.resolve(agent.asked.some((url) => url.startsWith('/v1/agent/service/api'))));
   await new Promise((resolve) => setTimeout(resolve, 500));
-  expect(agent.asked.filter((url) => url.startsWith('/v1/agent'))).toHaveLength(2);
+  expect(agent.asked.filter((url) => url.startsWith('/v1/agent/service'))).toHaveLength(2);
   const began = performance.now();
   await mesh.close();
   expect(performance.now() - began).toBeLessThan(1500);

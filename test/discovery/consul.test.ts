@@ -19,8 +19,8 @@ const keep = <T extends AsyncDisposable>(one: T): T => {
 };
 
 const server = async (name: string): Promise<Upstream> => keep(await upstream(say(name)));
-const member = async (agent: TestConsul, yaml = EMPTY, options = {}): Promise<TestMesh> =>
-  keep(await meshOf(yaml, { registries: [consul({ address: agent.url, ...options })] }));
+const member = async (agent: TestConsul, yaml = EMPTY, options = {}, workload = {}): Promise<TestMesh> =>
+  keep(await meshOf(yaml, { registries: [consul({ address: agent.url, ...options })], workload }));
 
 /** An instance on loopback. */
 const instance = (service: string, { port }: Upstream, more: object = {}): object => ({
@@ -217,6 +217,47 @@ spec:
     expect(await text(other, 'http://crowded.service.consul/')).toBe('one');
     expect(await calls.stop()).toMatchObject({ failed: 0 });
   }, 60_000);
+});
+
+describe.skipIf(noConsul)(`the agent of ${REAL_CONSUL}`, () => {
+  it('says where the process is, as callers of its instances see it, where nobody else does', async () => {
+    const agent = keep(await consulAgent({ datacenter: 'here', node_meta: { zone: 'a', subzone: 'r1', network: 'net1' } }));
+    await agent.register(instance('api', await server('api')));
+    const mesh = await member(agent);
+    expect(mesh.status().self).toMatchObject({
+      locality: { value: 'here/a/r1', from: 'Consul agent' },
+      network: { value: 'net1', from: 'Consul agent' },
+      node: { value: 'test', from: 'Consul agent' },
+    });
+    expect(await text(mesh, 'http://api.service.consul/')).toBe('api');
+    expect(mesh.explain({ url: 'http://api.service.consul/' })).toMatchObject({ clusters: [{ endpoints: [{ locality: 'here/a/r1' }] }] });
+    const told = await member(agent, EMPTY, {}, { node: 'mine', locality: { region: 'eu', zone: '', subzone: '' } });
+    expect(told.status().self).toMatchObject({
+      locality: { value: 'eu', from: 'createMesh({ workload })' },
+      network: { value: 'net1', from: 'Consul agent' },
+      node: { value: 'mine' },
+    });
+  });
+
+  it('that hangs holds a start up for a second, and one that is gone not at all', async () => {
+    const agent = keep(await consulAgent());
+    const start = async (): Promise<[ms: number, from: string]> => {
+      const from = performance.now();
+      // Only about itself: services of the catalog are waited for longer.
+      const mesh = await member(agent, EMPTY, { services: false });
+      return [performance.now() - from, mesh.status().self['node']!.from];
+    };
+    agent.freeze();
+    const [hung, nobody] = await start();
+    agent.thaw();
+    expect(nobody).toBe('nobody');
+    expect(hung).toBeGreaterThan(990);
+    expect(hung).toBeLessThan(1600);
+    await agent.kill();
+    const [gone, still] = await start();
+    expect(still).toBe('nobody');
+    expect(gone).toBeLessThan(600);
+  }, 30_000);
 });
 
 describe.skipIf(noConsul)(`the agent of ${REAL_CONSUL} fails`, () => {

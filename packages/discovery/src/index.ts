@@ -1,3 +1,3 @@
 export * from './dns/index.ts';
 export * from './health/index.ts';
-export type { Registry } from './registry.ts';
+export type { Registry, Whereabouts } from './registry.ts';

@@ -32,10 +32,11 @@ import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, typ
 import { istioMetrics } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
-import { detectWorkload, type Facts } from './environment.ts';
+import type { Facts } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
 import { policyFrom } from './policy.ts';
 import { openRegistries } from './registries.ts';
+import { findWorkload } from './whereabouts.ts';
 import { ServerRoom, type Servers } from './servers.ts';
 
 export interface CreateMeshOptions {
@@ -150,9 +151,6 @@ export interface Mesh extends Servers {
  * is wrong, when there is none. From then on a bad or missing update changes nothing.
  */
 export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh> {
-  const { workload: me, facts } = detectWorkload(options.workload);
-  const metrics = istioMetrics({ workload: me });
-  const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
   let engine: Engine | undefined;
   const dns = openDns(options.dns, () => engine?.settings.dnsRefreshRateMs ?? 60_000);
   const registries = await openRegistries(options.registries);
@@ -160,6 +158,9 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     cacheFile: options.policyCache ?? process.env['INMESH_POLICY_CACHE'],
     needed: registries.length === 0,
   });
+  const { workload: me, facts } = await findWorkload(options.workload, registries);
+  const metrics = istioMetrics({ workload: me });
+  const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     health: healthChecks(),

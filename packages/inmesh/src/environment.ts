@@ -8,6 +8,7 @@ import {
   type Workload,
   workloadOf,
 } from '@inmesh/policy';
+import type { Whereabouts } from '@inmesh/discovery';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { claimsOf, clusterEnv, jsonPairs, otelAttributes, pairsOf, podLabels } from './environment-formats.ts';
@@ -39,18 +40,22 @@ const POD_LABELS = ['/etc/istio/pod/labels', '/etc/podinfo/labels'];
 /** Where Istio keeps what `istioctl x workload entry configure` wrote for a machine; ISTIO_CLUSTER_CONFIG says another place. */
 const CLUSTER_ENV = '/var/lib/istio/envoy/cluster.env';
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+const NOBODY = 'nobody';
 const OPTION = 'createMesh({ workload })';
+
+/** Who this process is, and who says so. */
+export interface Self {
+  readonly workload: Workload;
+  readonly facts: Facts;
+}
 
 type Candidate = Fact | undefined;
 
 /**
  * Who am I? What the program says, then inmesh's own variables, then what Istio's injector, Kubernetes and a machine's cluster.env
- * say, then OTEL_*, last the host name. First found wins, field by field and label by label; nothing is asked over the network.
+ * say, then OTEL_*, last the host name. First found wins, field by field and label by label; `told` is what registries say of the place, where nobody else says it.
  */
-export function detectWorkload(
-  given: Partial<Workload> = {},
-  around: Surroundings = system,
-): { readonly workload: Workload; readonly facts: Facts } {
+export function detectWorkload(given: Partial<Workload> = {}, around: Surroundings = system, told: readonly Whereabouts[] = []): Self {
   const { read } = around;
   const env = variables(around);
   const otel = otelOf(around.env);
@@ -66,7 +71,7 @@ export function detectWorkload(
     facts[field] = found;
     return found.value;
   };
-  const unknown: Fact = { value: '', from: 'nobody' };
+  const unknown: Fact = { value: '', from: NOBODY };
   const host = around.hostname();
   const name = text(
     'name', given.name, { value: withoutHashes(host), from: 'the host name' },
@@ -87,11 +92,11 @@ export function detectWorkload(
   ); // prettier-ignore
   const node = text(
     'node', given.node, unknown,
-    env('INMESH_NODE'), env('ISTIO_META_NODE_NAME'), env('NODE_NAME'), fact(token['node'], `${SERVICE_ACCOUNT}/token`), otel('k8s.node.name'),
+    env('INMESH_NODE'), env('ISTIO_META_NODE_NAME'), env('NODE_NAME'), fact(token['node'], `${SERVICE_ACCOUNT}/token`), otel('k8s.node.name'), ...told.map(({ node, from }) => fact(node, from)),
   ); // prettier-ignore
   const cluster = text('cluster', given.cluster, unknown, env('INMESH_CLUSTER'), env('ISTIO_META_CLUSTER_ID'), label('topology.istio.io/cluster'), otel('k8s.cluster.name')); // prettier-ignore
-  const network = text('network', given.network, unknown, env('INMESH_NETWORK'), env('ISTIO_META_NETWORK'), label('topology.istio.io/network')); // prettier-ignore
-  const place = localityOf(given.locality, env, plain, otel);
+  const network = text('network', given.network, unknown, env('INMESH_NETWORK'), env('ISTIO_META_NETWORK'), label('topology.istio.io/network'), ...told.map(({ network: of, from }) => fact(of, from))); // prettier-ignore
+  const place = localityOf(given.locality, env, plain, otel, told);
   facts['locality'] = { value: place.locality === undefined ? '' : textOf(place.locality), from: place.from };
   for (const [key, value] of Object.entries(labels)) facts[`label ${key}`] = value;
   const canonical = canonicalService(plain, name);
@@ -103,6 +108,9 @@ export function detectWorkload(
     facts,
   };
 }
+
+/** Does nobody say all of where the process is? */
+export const unsaid = ({ facts }: Self): boolean => ['locality', 'network', 'node'].some((field) => facts[field]?.from === NOBODY);
 
 /** Words with commas between. */
 export const listOf = (text = ''): readonly string[] =>
@@ -174,6 +182,7 @@ function localityOf(
   env: (name: string) => Candidate,
   labels: Readonly<Record<string, string>>,
   otel: (name: string) => Candidate,
+  told: readonly Whereabouts[],
 ): { readonly locality: Locality | undefined; readonly from: string } {
   if (given !== undefined) return { locality: given, from: OPTION };
   const own = env('INMESH_LOCALITY');
@@ -185,7 +194,10 @@ function localityOf(
   const topology = { region: labels['topology.kubernetes.io/region'] ?? '', zone: labels['topology.kubernetes.io/zone'] ?? '', subzone: labels['topology.istio.io/subzone'] ?? '' }; // prettier-ignore
   if (topology.region !== '' || topology.zone !== '') return { locality: topology, from: 'labels topology.kubernetes.io/region and /zone' };
   const [region, zone] = [otel('cloud.region'), otel('cloud.availability_zone')];
-  if (region === undefined && zone === undefined) return { locality: undefined, from: 'nobody' };
+  if (region === undefined && zone === undefined) {
+    const found = told.find(({ locality }) => locality !== undefined && textOf(locality) !== '');
+    return { locality: found?.locality, from: found?.from ?? NOBODY };
+  }
   return { locality: { region: region?.value ?? '', zone: zone?.value ?? '', subzone: '' }, from: 'cloud.region and cloud.availability_zone in OTEL_RESOURCE_ATTRIBUTES' }; // prettier-ignore
 }
 

@@ -4,6 +4,7 @@ export type * from './document.ts';
 export type * from './problem.ts';
 export { parse } from './parse/index.ts';
 export { type Member, memberEndpoint, type Members, parseMember, parseMembers } from './members.ts';
+export { parseProbe, type ProbeSpec } from './probe.ts';
 export { CODES, type ProblemCode } from './parse/codes.ts';
 export * from './kinds/index.ts';
 export { REGISTERED_LABEL } from './kinds/service-entry.ts';

@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import type { SourceText } from './document.ts';
 import { checkBody } from './parse/body.ts';
-import { type Finding, Findings, printPath } from './parse/finding.ts';
+import { Findings } from './parse/finding.ts';
+import { NOBODY, parsePlain, sentence } from './parse/plain.ts';
 import { read } from './parse/read.ts';
 import { inmeshKind, type Check } from './kinds/kind.ts';
 import { checkWorkloadEntry, workloadEntrySchema } from './kinds/workload-entry.ts';
@@ -57,7 +58,6 @@ const single = inmeshKind({
   schema: memberSchema,
   checks: [(spec, report) => checkMember(spec, [], report)],
 });
-const NOBODY = { name: '', namespace: '', labels: {}, annotations: {}, createdAt: 0 };
 
 /**
  * Reads lists of members, in YAML or JSON: a map from the host of a service to a list. One service may stand in several texts.
@@ -90,10 +90,8 @@ export function parseMembers(sources: readonly SourceText[]): Members {
 export function parseMember(
   value: unknown,
 ): { readonly ok: true; readonly member: Member } | { readonly ok: false; readonly problems: readonly string[] } {
-  const findings = new Findings();
-  const member = checkBody(single, value, NOBODY, findings) as Member;
-  const problems = findings.list.filter(({ severity }) => severity === 'error').map((finding) => sentence('', finding));
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, member };
+  const parsed = parsePlain(single, value);
+  return parsed.ok ? { ok: true, member: parsed.value } : parsed;
 }
 
 /**
@@ -111,6 +109,3 @@ export function memberEndpoint(
   if (endpoint === undefined) return undefined;
   return { ...endpoint, health, mtls: endpoint.mtls && location === 'internal' };
 }
-
-const sentence = (place: string, { path, message, hint }: Finding): string =>
-  [place, printPath(path), `${message}${hint === '' ? '' : ` (${hint})`}`].filter((part) => part !== '').join(': ');

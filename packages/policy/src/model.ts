@@ -138,6 +138,11 @@ export interface Probe {
     | { readonly kind: 'grpc'; readonly port: number | null; readonly service: string };
 }
 
+/** A probe that a machine carries out on itself: it can run a command, too. */
+export interface MachineProbe extends Omit<Probe, 'ask'> {
+  readonly ask: Probe['ask'] | { readonly kind: 'exec'; readonly command: readonly string[] };
+}
+
 /** One name (with its aliases) on one port: the unit a call is looked up in. */
 export interface VirtualHost {
   /** `host:port`, or `host:*`. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readInstances } from './instances.ts';
+import { readAgent, readInstances } from './instances.ts';
 
 const entry = (service: object = {}, checks: readonly (string | readonly [string, string])[] = ['passing'], node: object = {}) => ({
   Node: { Node: 'n1', Address: '10.0.0.1', Datacenter: 'dc1', Meta: {}, ...node },
@@ -33,6 +33,11 @@ describe('an instance of Consul', () => {
     expect(one({ Meta: { zone: 'c' }, Locality: { Zone: 'b' } }).locality.zone).toBe('c');
   });
 
+  it('has the network of its Meta, else that of its node', () => {
+    expect(one({}, [], { Meta: { network: 'n1' } }).network).toBe('n1');
+    expect(one({ Meta: { network: 'n2' } }, [], { Meta: { network: 'n1' } }).network).toBe('n2');
+  });
+
   it('says who it is by Meta', () => {
     const meta = { namespace: 'shop', service_account: 'api', workload: 'api-v1', network: 'n', tls_mode: 'istio' };
     expect(one({ Meta: meta })).toMatchObject({ namespace: 'shop', serviceAccount: 'api', workload: 'api-v1', network: 'n', mtls: true });
@@ -62,6 +67,25 @@ describe('an instance of Consul', () => {
     const twice = [entry({ ID: 'old' }, ['critical']), entry({ ID: 'new' }, ['passing']), entry({ ID: 'x' }, ['warning', 'critical'])];
     expect(readInstances(twice).map(({ key, health }) => `${key} ${health}`)).toEqual(['10.0.0.1:8080 healthy']);
   });
+});
+
+describe('the agent', () => {
+  const Config = { Datacenter: 'dc1', NodeName: 'n1' };
+
+  it('is where the instances of its node are', () => {
+    for (const Meta of [{}, { region: 'eu', zone: 'a', subzone: 'r1', network: 'n' }, { zone: 'a', 'consul-network-segment': '' }]) {
+      const { locality, network, node } = one({}, [], { Node: 'n1', Datacenter: 'dc1', Meta });
+      expect(readAgent({ Config, Meta })).toEqual({ locality, network, node });
+    }
+    expect(readAgent({ Config }).locality.region).toBe('dc1');
+  });
+
+  it.each([undefined, null, [], 'x', { Config: [], Meta: 'x' }, { Config: { Datacenter: 1, NodeName: {} } }])(
+    'that says %j says nothing',
+    (body) => {
+      expect(readAgent(body)).toEqual({ locality: { region: '', zone: '', subzone: '' }, network: '', node: '' });
+    },
+  );
 });
 
 it('a list that is none is an error; an entry nobody could call is left out', () => {

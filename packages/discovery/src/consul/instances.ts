@@ -49,27 +49,19 @@ const RANK = { healthy: 0, draining: 1, unhealthy: 2 } as const;
 function readInstance(entry: Fields): Instance | undefined {
   const [node, service] = [fields(entry['Node']), fields(entry['Service'])];
   const meta = texts(service['Meta']);
-  const nodeMeta = texts(node['Meta']);
   // "If Service.Address is empty, Node.Address is the one" (Consul, health API).
   const host = text(service['Address']) || text(node['Address']);
   const port = service['Port'];
   if (host === '' || typeof port !== 'number' || !(port >= 0 && port <= 65_535)) return undefined;
   const { health, weight } = judge(entry['Checks'], fields(service['Weights']));
   const labels = labelsOf(meta, service['Tags']);
-  // Consul 1.17 and later know a place themselves.
-  const place = { ...texts(node['Locality']), ...texts(service['Locality']) };
   return {
     key: addressOf(host, port),
     host,
     port,
     ports: portsOf(meta),
     labels,
-    locality: {
-      region: meta['region'] ?? place['Region'] ?? nodeMeta['region'] ?? text(node['Datacenter']),
-      zone: meta['zone'] ?? place['Zone'] ?? nodeMeta['zone'] ?? '',
-      subzone: meta['subzone'] ?? nodeMeta['subzone'] ?? '',
-    },
-    network: meta['network'] ?? '',
+    ...placeOf(node, service),
     weight,
     serviceAccount: meta['service_account'] ?? '',
     mtls: labels['security.istio.io/tlsMode'] === 'istio' || meta['tls_mode'] === 'istio',
@@ -78,6 +70,26 @@ function readInstance(entry: Fields): Instance | undefined {
     node: text(node['Node']),
     health,
   };
+}
+
+/** Where a service of a node is: what it says itself, then what Consul 1.17 and later know of both, then what the node says. */
+function placeOf(node: Fields, service: Fields): Pick<Instance, 'locality' | 'network'> {
+  const [meta, nodeMeta] = [texts(service['Meta']), texts(node['Meta'])];
+  const place = { ...texts(node['Locality']), ...texts(service['Locality']) };
+  return {
+    locality: {
+      region: meta['region'] ?? place['Region'] ?? nodeMeta['region'] ?? text(node['Datacenter']),
+      zone: meta['zone'] ?? place['Zone'] ?? nodeMeta['zone'] ?? '',
+      subzone: meta['subzone'] ?? nodeMeta['subzone'] ?? '',
+    },
+    network: meta['network'] ?? nodeMeta['network'] ?? '',
+  };
+}
+
+/** What `/v1/agent/self` says: the place of whatever runs beside that agent, as those see it who find it in the catalog. */
+export function readAgent(body: unknown): Pick<Instance, 'locality' | 'network' | 'node'> {
+  const { Datacenter, NodeName } = fields(fields(body)['Config']);
+  return { ...placeOf({ Datacenter, Meta: fields(body)['Meta'] }, {}), node: text(NodeName) };
 }
 
 /**

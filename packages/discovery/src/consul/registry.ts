@@ -1,5 +1,6 @@
 import type { Registry } from '../registry.ts';
 import { ConsulClient } from './client.ts';
+import { readAgent } from './instances.ts';
 import type { NamesOptions } from './names.ts';
 import { type ConsulRegistration, Registrar } from './registration.ts';
 import { consulResolver, type ConsulParts } from './resolver.ts';
@@ -27,6 +28,7 @@ export function consul(options: ConsulOptions = {}): Registry {
     name: settings.name,
     resolver: consulResolver(parts, options),
     ...(options.services === false ? {} : { services: consulServices(parts, options.domain) }),
+    about: async () => ({ ...readAgent((await client.get('/agent/self')).body), from: 'Consul agent' }),
     trouble: () => parts.troubles.text,
     ...(registrar === undefined ? {} : { join: (me) => registrar.join(me), leave: () => registrar.leave() }),
     close: () => client.close(),

@@ -11,6 +11,9 @@ export type Ask<Kind extends Probe['ask']['kind'] = Probe['ask']['kind']> = (
   signal: AbortSignal,
 ) => Promise<void>;
 
+/** Who asks, by kind of probe. */
+export type Asks = { readonly [Kind in Probe['ask']['kind']]: Ask<Kind> };
+
 /** A port of its own may be asked; a Unix socket is all there is of its endpoint. */
 export function dialledFor({ ask }: Probe, { host, port }: Endpoint): Dialled {
   return port === 0 ? { path: host } : { host, port: ask.port ?? port };

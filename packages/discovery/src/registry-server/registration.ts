@@ -1,7 +1,10 @@
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { type Clock, backoffMs, MeshError, type Timer } from '@inmesh/core';
-import type { Workload } from '@inmesh/policy';
+import { type MachineProbe, parseProbe, type ProbeSpec, type Workload } from '@inmesh/policy';
+import type { Dialled } from '../health/ask.ts';
+import type { Check } from '../health/check.ts';
+import { ownCheck } from '../health/own.ts';
 import { type Access, ask, readText, reasonOf } from './http.ts';
 
 /** How this process makes itself known. */
@@ -22,7 +25,15 @@ export interface SelfRegistration {
   readonly weight?: number;
   /** It is forgotten when nothing was heard of it for this long; it says so three times within it. Default 30 s. */
   readonly leaseSeconds?: number;
+  /**
+   * How this process finds out whether it is well, as WorkloadGroup.probe says it (istio.io, WorkloadGroup ReadinessProbe), with its defaults; it
+   * is asked here, where it listens, and may be a command: `{ periodSeconds: 5, exec: { command: ['/usr/bin/check', '--quick'] } }`. Registered
+   * as unhealthy until it has succeeded `successThreshold` times. Default: none, healthy as long as it is registered.
+   */
+  readonly probe?: ProbeSpec;
 }
+
+type Health = 'healthy' | 'unhealthy';
 
 interface Tools {
   readonly clock: Clock;
@@ -47,6 +58,11 @@ export class Registrant {
   readonly #access: Access;
   readonly #wanted: SelfRegistration;
   readonly #tools: Tools;
+  readonly #probe: MachineProbe | undefined;
+  #check: Check | undefined;
+  /** What the registry was told of our health. */
+  #told: Health = 'healthy';
+  #busy = false;
   #me: Workload | undefined;
   #timer: Timer | undefined;
   #known = false;
@@ -59,6 +75,9 @@ export class Registrant {
     if (wanted.service === '') throw new MeshError('MISUSE', 'register: service is empty');
     if (ports.length === 0 || ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535))
       throw new MeshError('MISUSE', 'register: ports must name at least one port, from 1 to 65535, as in { http: 8080 }');
+    const probe = wanted.probe === undefined ? undefined : parseProbe(wanted.probe);
+    if (probe?.ok === false) throw new MeshError('MISUSE', `register: probe: ${probe.problems.join('; ')}`);
+    this.#probe = probe?.probe;
     this.#access = access;
     this.#wanted = wanted;
     this.#tools = tools;
@@ -71,8 +90,7 @@ export class Registrant {
 
   /** Resolves when the registry and those who follow know, or after a short while. */
   async leave(): Promise<void> {
-    this.#left = true;
-    this.#timer?.cancel();
+    this.close();
     await this.#atMost(LEAVE_MS, this.#underWay);
     if (!this.#known) return;
     this.#known = false;
@@ -86,7 +104,25 @@ export class Registrant {
   close(): void {
     this.#left = true;
     this.#timer?.cancel();
+    this.#check?.leave(this.#judged);
   }
+
+  get #health(): Health {
+    return this.#check?.healthy === false ? 'unhealthy' : 'healthy';
+  }
+
+  /** Why the registry was told that we are ill, a sentence; '' if it was not. */
+  get illness(): string {
+    if (!this.#known || this.#told === 'healthy') return '';
+    return `"${this.#wanted.service}" is registered as unhealthy: ${this.#check?.failure || 'its probe has to succeed first'}`;
+  }
+
+  /** News of our health are told at once; a step under way sees for itself. */
+  readonly #judged = (): void => {
+    if (!this.#known || this.#busy) return;
+    this.#timer?.cancel();
+    this.#next(0);
+  };
 
   /** Leaving is work in progress: the process lives on for it, and no longer than that. */
   #atMost(ms: number, what: Promise<void>): Promise<void> {
@@ -106,19 +142,35 @@ export class Registrant {
 
   async #step(): Promise<void> {
     const { random, tell } = this.#tools;
-    const { leaseSeconds = LEASE_SECONDS, ports, address } = this.#wanted;
-    if (!this.#known && !(await listens(Object.values(ports)[0]!, address))) return this.#next(LOOK_MS);
+    const { leaseSeconds = LEASE_SECONDS, ports, address, service } = this.#wanted;
+    this.#busy = true;
     try {
-      if (!this.#known || !(await this.#renew())) await this.#send('PUT', this.#path(), JSON.stringify(this.#body()));
+      if (!this.#known) {
+        const at = await listens(Object.values(ports)[0]!, address);
+        if (at === undefined) return this.#next(LOOK_MS);
+        this.#probeAt(at);
+      }
+      const health = this.#health;
+      if (!this.#known || health !== this.#told || !(await this.#renew()))
+        await this.#send('PUT', this.#path(), JSON.stringify(this.#body(health)));
+      this.#told = health;
       this.#known = true;
       this.#failures = 0;
       tell('');
-      this.#next((leaseSeconds * 1000 * (0.8 + 0.4 * random())) / 3);
+      this.#next(this.#health === health ? (leaseSeconds * 1000 * (0.8 + 0.4 * random())) / 3 : 0);
     } catch (error) {
-      tell(`cannot register "${this.#wanted.service}": ${(error as Error).message}`);
+      tell(`cannot register "${service}": ${(error as Error).message}`);
       this.#failures += 1;
       this.#next(Math.min(backoffMs(BACKOFF, this.#failures, random), (leaseSeconds * 1000) / 3));
+    } finally {
+      this.#busy = false;
     }
+  }
+
+  #probeAt(at: Dialled): void {
+    if (this.#probe === undefined || this.#check !== undefined || this.#left) return;
+    this.#check = ownCheck(this.#probe, at, this.#tools);
+    this.#check.join(this.#judged);
   }
 
   /** false: the registry has forgotten us. */
@@ -138,7 +190,7 @@ export class Registrant {
     return `v1/registrations/${encodeURIComponent(own.replaceAll(/[^A-Za-z0-9._~:-]/g, '-').replace(/^[^A-Za-z0-9]+/, ''))}`;
   }
 
-  #body(): object {
+  #body(health: Health): object {
     const { service, ports, servicePorts, address, labels, weight, leaseSeconds = LEASE_SECONDS } = this.#wanted;
     const { name, namespace, labels: own, locality, network, serviceAccount } = this.#me!;
     const place = [locality.region, locality.zone, locality.subzone].filter((part) => part !== '').join('/');
@@ -154,6 +206,7 @@ export class Registrant {
       network: network === '' ? undefined : network,
       serviceAccount: serviceAccount === '' ? undefined : serviceAccount,
       weight,
+      health: health === 'healthy' ? undefined : health,
       leaseSeconds,
     };
   }
@@ -188,19 +241,20 @@ class Refused extends Error {
   }
 }
 
-/** Whoever is sent calls before he listens would refuse them. */
-function listens(port: number, address: string | undefined): Promise<boolean> {
-  const attempt = (host: string): Promise<boolean> =>
+/** Where he takes connections; undefined: nowhere yet, and whoever were sent calls would refuse them. */
+function listens(port: number, address: string | undefined): Promise<Dialled | undefined> {
+  const attempt = (host: string): Promise<Dialled | undefined> =>
     new Promise((resolve) => {
       const socket = connect({ host, port });
       socket.unref();
-      const end = (answer: boolean): void => {
+      const end = (answer?: Dialled): void => {
         socket.destroy();
         resolve(answer);
       };
-      socket.once('connect', () => end(true));
-      socket.once('error', () => end(false));
+      socket.once('connect', () => end({ host, port }));
+      socket.once('error', () => end());
     });
-  if (address !== undefined) return address.startsWith('unix:') ? Promise.resolve(true) : attempt(address);
-  return attempt('127.0.0.1').then((there) => there || attempt('::1'));
+  if (address !== undefined)
+    return address.startsWith('unix:') ? Promise.resolve({ path: address.replace(/^unix:(\/\/)?/, '') }) : attempt(address);
+  return attempt('127.0.0.1').then((there) => there ?? attempt('::1'));
 }

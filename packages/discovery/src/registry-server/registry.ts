@@ -98,7 +98,12 @@ export function registryServer(options: RegistryOptions, env: Readonly<Record<st
   return {
     name: `registry ${name}`,
     trouble: () =>
-      [failure, memory.settling ? `${name} has lost what it knew: whom it knew before are kept for a while` : '', unregistered]
+      [
+        failure,
+        memory.settling ? `${name} has lost what it knew: whom it knew before are kept for a while` : '',
+        unregistered,
+        registrant?.illness ?? '',
+      ]
         .filter((one) => one !== '')
         .join('; '),
     resolver: {

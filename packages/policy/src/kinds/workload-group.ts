@@ -1,15 +1,16 @@
 import * as v from 'valibot';
 import { defaulted, documented, list, mapOf, oneLine, optional, required, text } from '../schema/fields.ts';
 import { labels, port, whole } from '../schema/scalars.ts';
-import { istioKind, type Check } from './kind.ts';
+import { istioKind, type Check, type Partly, type Path, type Report } from './kind.ts';
 import { checkWorkloadEntry, workloadEntrySchema } from './workload-entry.ts';
 
 const seconds = whole(0, 2_147_483_647);
 
-const NOT_ELSEWHERE = 'only the machine itself could do it, and the callers are those who ask';
+const NOT_ELSEWHERE =
+  'callers cannot run it; a machine that registers itself does, given it there: registryServer({ register: { probe: { exec } } })';
 const CALLERS = { honoured: 'HGWT' };
 
-const probe = v.object({
+export const probeSchema = v.object({
   initialDelaySeconds: optional(seconds, 'Time before the first probe, seconds.', { default: '0' }),
   timeoutSeconds: defaulted(seconds, 1, 'Time of one probe, seconds; 0 means the default.'),
   periodSeconds: defaulted(seconds, 10, 'Time between probes, seconds; 0 means the default.'),
@@ -59,7 +60,7 @@ const schema = v.object({
     CALLERS,
   ),
   probe: optional(
-    probe,
+    probeSchema,
     'How the health of a workload is found out: each process that calls it asks, as long as it calls it. Until the first failures are counted the workload is taken to be healthy.',
     CALLERS,
   ),
@@ -69,17 +70,20 @@ export type WorkloadGroupSpec = v.InferOutput<typeof schema>;
 
 const template: Check<WorkloadGroupSpec> = (spec, report) => {
   if (spec.template?.address !== undefined) checkWorkloadEntry(spec.template, ['template'], report);
-  const { probe: found } = spec;
-  if (found === undefined) return;
+  if (spec.probe !== undefined) checkProbe(spec.probe, ['probe'], report);
+};
+
+/** Exactly one thing is done, and can be. */
+export function checkProbe(found: Partly<v.InferOutput<typeof probeSchema>>, path: Path, report: Report): void {
   const ways = (['httpGet', 'tcpSocket', 'exec', 'grpc'] as const).filter((way) => found[way] !== undefined);
   if (ways.length !== 1)
     report.conflict(
-      ['probe', ways[1] ?? 'httpGet'],
+      [...path, ways[1] ?? 'httpGet'],
       ways.length === 0 ? 'the probe says nothing to do' : `${ways.join(', ')} exclude each other`,
       'keep exactly one of httpGet, tcpSocket, exec, grpc',
     );
-  if (ways[0] === 'exec' && (found.exec?.command ?? []).length === 0) report.error(['probe', 'exec', 'command'], 'the command is empty');
-};
+  if (ways[0] === 'exec' && (found.exec?.command ?? []).length === 0) report.error([...path, 'exec', 'command'], 'the command is empty');
+}
 
 /** What WorkloadEntries have in common, and how their health is found out. */
 export const workloadGroup = istioKind({

@@ -1,5 +1,5 @@
 import type { ResourceOf } from '../kinds/index.ts';
-import type { Probe } from '../model.ts';
+import type { MachineProbe, Probe } from '../model.ts';
 import { byAge } from './order.ts';
 import type { Registry } from './registry.ts';
 import { selects } from './visibility.ts';
@@ -37,10 +37,19 @@ export function probesOf(registry: Registry): Probes {
   };
 }
 
-/** 0 is what protobuf makes of a field nobody set. */
-function probeOf(spec: ResourceOf<'WorkloadGroup'>['spec']['probe']): Probe | undefined {
-  const ask = spec === undefined ? undefined : askOf(spec);
-  if (spec === undefined || ask === undefined) return undefined;
+type ProbeFields = NonNullable<ResourceOf<'WorkloadGroup'>['spec']['probe']>;
+
+/** As callers carry it out: `exec` can only be done on the machine itself, and no policy makes a caller run a command. */
+function probeOf(spec: ProbeFields | undefined): Probe | undefined {
+  const probe = spec === undefined ? undefined : machineProbe(spec);
+  if (probe === undefined || probe.ask.kind === 'exec') return undefined;
+  return { ...probe, ask: probe.ask };
+}
+
+/** As the machine itself carries it out. 0 is what protobuf makes of a field nobody set. */
+export function machineProbe(spec: ProbeFields): MachineProbe | undefined {
+  const ask = askOf(spec);
+  if (ask === undefined) return undefined;
   return {
     initialDelayMs: (spec.initialDelaySeconds ?? 0) * 1000,
     timeoutMs: (spec.timeoutSeconds || 1) * 1000,
@@ -51,13 +60,13 @@ function probeOf(spec: ResourceOf<'WorkloadGroup'>['spec']['probe']): Probe | un
   };
 }
 
-/** `exec` can only be done on the machine itself. */
-function askOf({ httpGet, tcpSocket, grpc }: NonNullable<ResourceOf<'WorkloadGroup'>['spec']['probe']>): Probe['ask'] | undefined {
+function askOf({ httpGet, tcpSocket, exec, grpc }: ProbeFields): MachineProbe['ask'] | undefined {
   if (httpGet !== undefined) {
     const { port, path = '/', host = null, scheme = 'http', httpHeaders } = httpGet;
     const headers = httpHeaders.map(({ name, value = '' }) => [name, value] as const);
     return { kind: 'http', port, path: path.startsWith('/') ? path : `/${path}`, host, tls: scheme.toLowerCase() === 'https', headers };
   }
   if (tcpSocket !== undefined) return { kind: 'tcp', port: tcpSocket.port };
+  if (exec !== undefined) return { kind: 'exec', command: exec.command };
   return grpc === undefined ? undefined : { kind: 'grpc', port: grpc.port ?? null, service: grpc.service ?? '' };
 }
