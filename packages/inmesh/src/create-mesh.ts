@@ -261,6 +261,8 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     // Whoever took longer than the grace is ended.
     await Promise.all([dispatcher.destroy(), admin?.close()]);
     for (const { close: release } of registries) release?.();
+    // What was accepted is there at the next start.
+    await source.lastGood?.idle();
     // The last decisions are on their way to disk.
     await Promise.allSettled((options.audit ?? []).map(async (sink) => sink.close?.()));
   };

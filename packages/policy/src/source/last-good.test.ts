@@ -21,6 +21,13 @@ it('gives back what it kept, for its owner only, and leaves no other file', asyn
   expect(readdirSync(join(folder, 'deep'))).toEqual(['web.json']);
 });
 
+it('says when it is done, whoever asked it to keep something', async () => {
+  const file = lastGoodFile(path, 's');
+  void file.save(texts, 'v1');
+  await file.idle();
+  expect(await lastGoodFile(path, 's').load()).toMatchObject({ version: 'v1' });
+});
+
 it('writes overlapping saves in order, the newest last', async () => {
   const file = lastGoodFile(path, 's');
   await Promise.all(Array.from({ length: 20 }, (_, round) => file.save(texts, `v${round}`)));

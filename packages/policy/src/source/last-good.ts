@@ -11,6 +11,8 @@ export interface LastGood {
   save(texts: readonly SourceText[], version: string): Promise<void>;
   /** What was saved, if it is there and whole. Never rejects. */
   load(): Promise<SourceUpdate>;
+  /** Resolves when nothing is being written: a process may end then. Never rejects. */
+  idle(): Promise<void>;
 }
 
 interface Content {
@@ -33,6 +35,7 @@ export function lastGoodFile(path: string, source: string): LastGood {
       queue = written.catch(() => {});
       return written;
     },
+    idle: () => queue,
     load: async () => {
       const no = (reason: string): SourceUpdate => ({ ok: false, reason, transient: false });
       try {

@@ -157,7 +157,12 @@ describe('on disk', () => {
     watchDocument(
       {
         ...source,
-        lastGood: { name: 'x', save: () => Promise.reject(new Error('ENOSPC')), load: () => Promise.reject(new Error('never asked')) },
+        lastGood: {
+          name: 'x',
+          save: () => Promise.reject(new Error('ENOSPC')),
+          idle: () => Promise.resolve(),
+          load: () => Promise.reject(new Error('never asked')),
+        },
       },
       handlers,
       { parse },
