@@ -32,8 +32,11 @@ export class Messages {
   #keeps = true;
   #closed = false;
   #sink: Sink | undefined = undefined;
-  /** The sink that has a message it has not written yet. */
-  #writing: { readonly sink: Sink; readonly written: () => void } | undefined = undefined;
+  /** The sink that has a message it has not written yet, and who waits for that. */
+  #writing: Sink | undefined = undefined;
+  #waiting: MessageContext['callback'] = undefined;
+  /** How the sink of now says that it has written; one for all its messages, for they are written one at a time. */
+  #written: MessageContext['callback'] = undefined;
   #halfClosed: Sink | undefined = undefined;
 
   /** `onSent`: a message is on its way for the first time. */
@@ -50,8 +53,16 @@ export class Messages {
   send(context: MessageContext, message: Buffer): void {
     this.#bytes += message.length;
     if (this.#bytes > this.#limit) this.#keeps = false;
-    this.#held.push({ context, message });
-    this.#pump();
+    const sink = this.#sink;
+    // A stream under way: nothing is kept, and nothing is before it.
+    if (!this.#keeps && this.#held.length === 0 && sink !== undefined && this.#writing === undefined) {
+      this.#sent += 1;
+      this.#gone += 1;
+      this.#write(sink, context, message);
+    } else {
+      this.#held.push({ context, message });
+      this.#pump();
+    }
   }
 
   halfClose(): void {
@@ -63,6 +74,10 @@ export class Messages {
   sendTo(sink: Sink): void {
     this.#sink = sink;
     this.#sent = this.#gone;
+    this.#written = (error) => {
+      // Not what an earlier one has to say.
+      if (this.#writing === sink) this.#done(error);
+    };
     this.#pump();
   }
 
@@ -70,7 +85,7 @@ export class Messages {
   detach(sink: Sink): void {
     if (this.#sink === sink) this.#sink = undefined;
     // It will not say any more that its message is written; the message is kept for the next, so the program may go on.
-    if (this.#writing?.sink === sink) this.#writing.written();
+    if (this.#writing === sink) this.#done();
   }
 
   /** There will be no other attempt. */
@@ -101,24 +116,29 @@ export class Messages {
       return;
     }
     const { context, message } = held;
+    // Whoever waits for a message to be on its way is told once, however often it is sent.
+    held.context = { flags: context.flags };
     this.#sent += 1;
+    if (!this.#keeps) this.#forget();
+    this.#write(sink, context, message);
+  }
+
+  #write(sink: Sink, { flags, callback }: MessageContext, message: Buffer): void {
     if (this.#sent > this.#most) {
       this.#most = this.#sent;
       this.#onSent();
     }
-    held.context = { flags: context.flags };
-    if (!this.#keeps) this.#forget();
-    let { callback } = context;
-    const written = (error?: Error | null): void => {
-      // Whoever waits for a message to be on its way is told once, however often it is sent.
-      const waiting = callback;
-      callback = undefined;
-      if (this.#writing?.sink === sink) this.#writing = undefined;
-      waiting?.(error);
-      this.#pump();
-    };
-    this.#writing = { sink, written };
-    sink.sendMessageWithContext({ flags: context.flags, callback: written }, message);
+    this.#writing = sink;
+    this.#waiting = callback;
+    sink.sendMessageWithContext({ flags, callback: this.#written }, message);
+  }
+
+  #done(error?: Error | null): void {
+    const waiting = this.#waiting;
+    this.#writing = undefined;
+    this.#waiting = undefined;
+    waiting?.(error);
+    this.#pump();
   }
 
   /** Lets go of what was sent. */
