@@ -1,4 +1,4 @@
-import type { Clock, Closeable, Timer } from '@inmesh/core';
+import { backoffMs, type Clock, type Closeable, type Timer } from '@inmesh/core';
 import type { Answer, Since } from './client.ts';
 import { ConsulError } from './client.ts';
 import type { Seats } from './seats.ts';
@@ -124,10 +124,9 @@ class Loop<T> implements Closeable {
   #fail(error: Error): number {
     this.#index = undefined;
     this.#hash = undefined;
-    const longest = Math.min(LONGEST_MS, BASE_MS * 2 ** this.#failures);
     this.#failures += 1;
     this.#question.onFailure(error.message);
-    return longest * this.#tools.random();
+    return backoffMs({ baseMs: BASE_MS, maxMs: LONGEST_MS }, this.#failures, this.#tools.random);
   }
 
   /** Waits for a token of the bucket. */

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { MeshError, systemClock, type Timer } from '@inmesh/core';
+import { backoffMs, MeshError, systemClock, type Timer } from '@inmesh/core';
 import type { Workload } from '@inmesh/policy';
 import { type ConsulClient, ConsulError } from './client.ts';
 import { LABEL_KEY } from './instances.ts';
@@ -129,7 +129,7 @@ export class Registrar {
         this.#failures += 1;
         if (lost) continue;
         this.#troubles.set(TROUBLE, `registration of "${this.#wanted.service}": ${(error as Error).message}`);
-        await this.#sleep(Math.min(LONGEST_MS, BASE_MS * 2 ** (this.#failures - 1)) * Math.random());
+        await this.#sleep(backoffMs({ baseMs: BASE_MS, maxMs: LONGEST_MS }, this.#failures, Math.random));
       }
     }
   }

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '@inmesh/core';
+import { backoffMs, type Clock, type Timer } from '@inmesh/core';
 import { type Api, ApiError } from './api.ts';
 
 /** What is asked of a pod here. */
@@ -56,7 +56,7 @@ export class Accounts {
       () => {
         const { clock, random } = this.#tools;
         if (this.#abort.signal.aborted) return;
-        this.#timer = clock.after(random() * Math.min(LONGEST_MS, BASE_MS * 2 ** this.#failures), () => {
+        this.#timer = clock.after(backoffMs({ baseMs: BASE_MS, maxMs: LONGEST_MS }, this.#failures + 1, random), () => {
           this.#asking = false;
           onKnown();
         });

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '@inmesh/core';
+import { backoffMs, type Clock, type Timer } from '@inmesh/core';
 import { type Api, ApiError, METADATA, METADATA_LIST, Unreadable } from './api.ts';
 
 /** An object as the API server tells it; the rest of its fields are its kind's. */
@@ -138,7 +138,7 @@ export class Informer<T> {
 
   #again(error: Error): void {
     const { clock, random } = this.#tools;
-    let wait = random() * Math.min(LONGEST_MS, BASE_MS * 2 ** this.#failures);
+    let wait = backoffMs({ baseMs: BASE_MS, maxMs: LONGEST_MS }, this.#failures + 1, random);
     this.#failures += 1;
     const { status = 0, retryAfterMs } = error instanceof ApiError ? error : {};
     if (error instanceof Gone || status === 410) {

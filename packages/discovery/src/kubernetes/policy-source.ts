@@ -1,4 +1,4 @@
-import type { Timer } from '@inmesh/core';
+import { backoffMs, type Timer } from '@inmesh/core';
 import { type Closeable, lastGoodFile, type PolicySource, type SourceUpdate } from '@inmesh/policy/source';
 import { catalogOf } from './catalog.ts';
 import { Feed, sorted } from './feed.ts';
@@ -75,7 +75,7 @@ class ClusterPolicy implements Closeable {
     } catch (error) {
       if (this.#closing.signal.aborted) return;
       this.#trouble = `kinds of the cluster: the API server ${(error as Error).message}`;
-      wait = random() * Math.min(LONGEST_MS, BASE_MS * 2 ** this.#failures);
+      wait = backoffMs({ baseMs: BASE_MS, maxMs: LONGEST_MS }, this.#failures + 1, random);
       this.#failures += 1;
     }
     this.#feed.touch();
