@@ -9,6 +9,7 @@ import {
   type Service,
   type Settings,
   type VirtualHost,
+  DEFAULT_TELEMETRY,
 } from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
 import { explain, explainPolicy } from './explain.ts';
@@ -86,6 +87,8 @@ function model({
     workload: testWorkload(),
     inbound: OPEN_INBOUND,
     peers: [],
+    telemetry: DEFAULT_TELEMETRY,
+    objectives: [],
     settings: { ...settings, ...changes },
     services: [known],
     hosts: [{ name: `${HOST}:80`, domains: ['reviews', HOST], port: 80, service: HOST, routes, why, ...host }],

@@ -1,4 +1,12 @@
-import { type ClusterPolicy, type Destination, type Model, OPEN_INBOUND, type Route, type VirtualHost } from '@inmesh/policy';
+import {
+  type ClusterPolicy,
+  DEFAULT_TELEMETRY,
+  type Destination,
+  type Model,
+  OPEN_INBOUND,
+  type Route,
+  type VirtualHost,
+} from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
 import type { Exchange } from './call.ts';
 import { NO_EDITS } from './call.ts';
@@ -58,6 +66,8 @@ function model({ hosts = ['10.0.0.1', '10.0.0.2'], policy = {}, routes = [route(
     hosts: [host],
     clusters: [testClusterPolicy(policy)],
     peers: [],
+    telemetry: DEFAULT_TELEMETRY,
+    objectives: [],
   };
 }
 

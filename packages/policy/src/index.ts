@@ -1,4 +1,5 @@
 export type * from './model.ts';
+export { DEFAULT_TELEMETRY } from './telemetry.ts';
 export type * from './inbound.ts';
 export type * from './document.ts';
 export type * from './problem.ts';

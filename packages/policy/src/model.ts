@@ -8,8 +8,10 @@
 
 import type { InboundModel, PeerRule } from './inbound.ts';
 import type { RouteMatch, StringMatch } from './route-match.ts';
+import type { Objective, TelemetryModel } from './telemetry.ts';
 
 export type * from './route-match.ts';
+export type * from './telemetry.ts';
 
 /** Who asks: the workload this process is. Static conditions (sourceLabels, Sidecar, exportTo, locality) are decided for it. */
 export interface Workload {
@@ -45,6 +47,10 @@ export interface Model {
   readonly peers: readonly PeerRule[];
   /** What this workload demands of its callers. */
   readonly inbound: InboundModel;
+  /** What is told of its calls. */
+  readonly telemetry: TelemetryModel;
+  /** What its services have promised. Sorted by namespace and name. */
+  readonly objectives: readonly Objective[];
 }
 
 /** Mesh-wide settings (MeshConfig of Istio, plus what only a mesh in the process has). */

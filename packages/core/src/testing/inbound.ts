@@ -1,4 +1,4 @@
-import { type InboundModel, type JwtRule, type Model, OPEN_INBOUND } from '@inmesh/policy';
+import { DEFAULT_TELEMETRY, type InboundModel, type JwtRule, type Model, OPEN_INBOUND } from '@inmesh/policy';
 import { testSettings } from './settings.ts';
 import type { Call, Exchange, LocalAnswer, Reply, Transport } from '../call.ts';
 import { NO_EDITS } from '../call.ts';
@@ -19,6 +19,8 @@ export function testModel(inbound: Partial<InboundModel> = {}, settings: Partial
     hosts: [],
     clusters: [],
     peers: [],
+    telemetry: DEFAULT_TELEMETRY,
+    objectives: [],
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Document } from '../document.ts';
 import type { Model, Workload } from '../model.ts';
+import { DEFAULT_TELEMETRY } from '../telemetry.ts';
 import { backendTlsOf } from './backend-tls.ts';
 import { clustersOf } from './clusters.ts';
 import { rulesOf } from './destination-rule.ts';
@@ -54,5 +55,7 @@ export function resolve(document: Document, workload: Workload): Model {
     clusters: clusters.all(),
     peers: rulesForCallers(peers),
     inbound: inboundOf(registry, workload, config, peers),
+    telemetry: DEFAULT_TELEMETRY,
+    objectives: [],
   };
 }
