@@ -88,6 +88,11 @@ export class FirstExchange<C extends Call = Call> implements Exchange {
 
 const NONE: readonly never[] = [];
 
+/** Something with headers: names are lower-case, several values of one joined with `,`. */
+export interface HeaderReader {
+  header(name: string): string | undefined;
+}
+
 /** What came back, at its headers. Not yet the application's: it can still be discarded for another try. */
 export interface Reply<T> {
   readonly value: T;

@@ -5,7 +5,7 @@ import { compileCors, type CompiledCors } from './filters/cors.ts';
 import { type Authorization, asksForPeer, compileAuthorization, decideConnection } from './inbound/authorization.ts';
 import { createLedger } from './inbound/ledger.ts';
 import { NOBODY_VERIFIES } from './inbound/verified.ts';
-import { silentRoute } from './observer.ts';
+import { type InboundInfo, silentRoute } from './observer.ts';
 import type { AuditSink } from './ports/audit.ts';
 import type { TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
 import { type Addressed, HostTable } from './route/hosts.ts';
@@ -22,7 +22,7 @@ export interface InboundTools {
   readonly sinks: readonly AuditSink[];
 }
 
-export function compileInbound({ inbound }: Model, { runtime, calls, tokens, sinks }: InboundTools): InboundTable {
+export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, tokens, sinks }: InboundTools): InboundTable {
   const authorization = compileAuthorization(inbound.authorization);
   const verifier = verifierOf(inbound.jwt, tokens, runtime);
   const ledger = createLedger(sinks, authorization, runtime.clock);
@@ -35,7 +35,17 @@ export function compileInbound({ inbound }: Model, { runtime, calls, tokens, sin
   const ports = new Map<number, Routed>();
   const compilePort = (port: number): Routed => {
     const service = serviceAt(inbound, port);
-    const info = { port, service: service?.host ?? '', serviceName: service?.name ?? '', serviceNamespace: service?.namespace ?? '' };
+    const info: InboundInfo = {
+      side: 'server',
+      cluster: `inbound|${port}||`,
+      port,
+      service: service?.host ?? '',
+      serviceName: service?.name ?? '',
+      serviceNamespace: service?.namespace ?? '',
+      // As Istio names the one route of an inbound listener.
+      route: 'default',
+      telemetry: telemetry.server,
+    };
     const observerOf = runtime.observer.inbound?.(info) ?? (() => silentRoute);
     const handler: Handler = inboundStack(
       { mtls: mtls(port), observer: silentRoute, observerOf, cors, jwt: inbound.jwt, verifier, authorization, ledger },

@@ -62,12 +62,14 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
     const observerOf = (cluster: Cluster | undefined, name: string, host: string, route: string): RouteObserver => {
       const service = services.get(cluster?.policy.service ?? host);
       return observer.route({
+        side: 'client',
         cluster: name,
         service: service?.host ?? host,
         serviceName: service?.name ?? host,
         serviceNamespace: service?.namespace ?? '',
         route,
         protocol: cluster?.policy.protocol === 'GRPC' ? 'grpc' : 'http',
+        telemetry: model.telemetry.client,
       });
     };
     const observed = (host: VirtualHost, route: Route, destination: Destination | undefined): RouteObserver =>

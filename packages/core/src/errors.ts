@@ -46,46 +46,72 @@ interface Row {
   readonly grpc: number;
   /** Who failed: `local` = the mesh refused or gave up, `upstream` = the other side or the way to it. */
   readonly origin: 'local' | 'upstream';
+  /** Envoy's RESPONSE_CODE_DETAILS (response code details of stream_info.h and the filters). */
+  readonly details: string;
 }
 
 export const ERRORS = {
   /** The service is known, no rule of its VirtualService matches. */
-  NO_ROUTE: { flag: 'NR', status: 404, grpc: 12, origin: 'local' },
+  NO_ROUTE: { flag: 'NR', status: 404, grpc: 12, origin: 'local', details: 'route_not_found' },
   /** A route names a service or subset that does not exist. */
-  NO_CLUSTER: { flag: 'NC', status: 503, grpc: 14, origin: 'local' },
+  NO_CLUSTER: { flag: 'NC', status: 503, grpc: 14, origin: 'local', details: 'cluster_not_found' },
   /** Unknown host under REGISTRY_ONLY. */
-  BLACK_HOLE: { flag: null, status: 502, grpc: 14, origin: 'local' },
-  NO_ENDPOINT: { flag: 'UH', status: 503, grpc: 14, origin: 'local' },
+  BLACK_HOLE: { flag: null, status: 502, grpc: 14, origin: 'local', details: 'direct_response' },
+  NO_ENDPOINT: { flag: 'UH', status: 503, grpc: 14, origin: 'local', details: 'no_healthy_upstream' },
   /** A limit on connections, pending calls or requests is reached. */
-  OVERFLOW: { flag: 'UO', status: 503, grpc: 14, origin: 'local' },
-  CONNECT_FAILED: { flag: 'UF', status: 503, grpc: 14, origin: 'upstream' },
+  OVERFLOW: { flag: 'UO', status: 503, grpc: 14, origin: 'local', details: 'upstream_reset_before_response_started{overflow}' },
+  CONNECT_FAILED: {
+    flag: 'UF',
+    status: 503,
+    grpc: 14,
+    origin: 'upstream',
+    details: 'upstream_reset_before_response_started{connection_failure}',
+  },
   /** The connection ended while the call was on it. */
-  RESET: { flag: 'UC', status: 503, grpc: 14, origin: 'upstream' },
+  RESET: {
+    flag: 'UC',
+    status: 503,
+    grpc: 14,
+    origin: 'upstream',
+    details: 'upstream_reset_before_response_started{connection_termination}',
+  },
   /** The other side reset this stream only (HTTP/2 RST_STREAM). */
-  STREAM_RESET: { flag: 'UR', status: 503, grpc: 14, origin: 'upstream' },
+  STREAM_RESET: { flag: 'UR', status: 503, grpc: 14, origin: 'upstream', details: 'upstream_reset_before_response_started{remote_reset}' },
   /** HTTP/2 REFUSED_STREAM: the other side promises that it did not begin. */
-  REFUSED: { flag: 'UR', status: 503, grpc: 14, origin: 'upstream' },
+  REFUSED: {
+    flag: 'UR',
+    status: 503,
+    grpc: 14,
+    origin: 'upstream',
+    details: 'upstream_reset_before_response_started{remote_refused_stream_reset}',
+  },
   /** The other side does not speak HTTP properly. */
-  PROTOCOL: { flag: 'UPE', status: 502, grpc: 13, origin: 'upstream' },
-  ATTEMPT_TIMEOUT: { flag: 'UT', status: 504, grpc: 4, origin: 'upstream' },
-  DEADLINE_EXCEEDED: { flag: 'UT', status: 504, grpc: 4, origin: 'upstream' },
-  RETRIES_EXHAUSTED: { flag: 'URX', status: 503, grpc: 14, origin: 'upstream' },
-  RATE_LIMITED: { flag: 'RL', status: 429, grpc: 14, origin: 'local' },
-  UNAUTHENTICATED: { flag: null, status: 401, grpc: 16, origin: 'local' },
-  PERMISSION_DENIED: { flag: null, status: 403, grpc: 7, origin: 'local' },
+  PROTOCOL: { flag: 'UPE', status: 502, grpc: 13, origin: 'upstream', details: 'upstream_reset_before_response_started{protocol_error}' },
+  ATTEMPT_TIMEOUT: { flag: 'UT', status: 504, grpc: 4, origin: 'upstream', details: 'upstream_per_try_timeout' },
+  DEADLINE_EXCEEDED: { flag: 'UT', status: 504, grpc: 4, origin: 'upstream', details: 'upstream_response_timeout' },
+  RETRIES_EXHAUSTED: {
+    flag: 'URX',
+    status: 503,
+    grpc: 14,
+    origin: 'upstream',
+    details: 'upstream_reset_before_response_started{remote_reset}',
+  },
+  RATE_LIMITED: { flag: 'RL', status: 429, grpc: 14, origin: 'local', details: 'local_rate_limited' },
+  UNAUTHENTICATED: { flag: null, status: 401, grpc: 16, origin: 'local', details: 'jwt_authn_access_denied' },
+  PERMISSION_DENIED: { flag: null, status: 403, grpc: 7, origin: 'local', details: 'rbac_access_denied' },
   /** A caller of ours sent what can be read in two ways, or in none. */
-  BAD_REQUEST: { flag: 'DPE', status: 400, grpc: 13, origin: 'local' },
-  FAULT_INJECTED: { flag: 'FI', status: 503, grpc: 14, origin: 'local' },
+  BAD_REQUEST: { flag: 'DPE', status: 400, grpc: 13, origin: 'local', details: 'http1.codec_error' },
+  FAULT_INJECTED: { flag: 'FI', status: 503, grpc: 14, origin: 'local', details: 'fault_filter_abort' },
   /** The policy of a route cannot be carried out (all weights zero, no valid backend). */
-  ROUTE_INVALID: { flag: null, status: 500, grpc: 14, origin: 'local' },
+  ROUTE_INVALID: { flag: null, status: 500, grpc: 14, origin: 'local', details: 'direct_response' },
   /** The caller went away. */
-  CANCELLED: { flag: 'DC', status: 0, grpc: 1, origin: 'local' },
+  CANCELLED: { flag: 'DC', status: 0, grpc: 1, origin: 'local', details: 'downstream_remote_disconnect' },
   /** The mesh was closed. */
-  CLOSED: { flag: null, status: 503, grpc: 14, origin: 'local' },
+  CLOSED: { flag: null, status: 503, grpc: 14, origin: 'local', details: 'mesh_closed' },
   /** A document did not compile; never the outcome of a call. */
-  POLICY_INVALID: { flag: null, status: 500, grpc: 13, origin: 'local' },
+  POLICY_INVALID: { flag: null, status: 500, grpc: 13, origin: 'local', details: 'policy_invalid' },
   /** A call of our API that cannot mean anything; never the outcome of a call. */
-  MISUSE: { flag: null, status: 500, grpc: 13, origin: 'local' },
+  MISUSE: { flag: null, status: 500, grpc: 13, origin: 'local', details: 'misuse' },
 } as const satisfies Record<string, Row>;
 
 export type Code = keyof typeof ERRORS;

@@ -34,6 +34,7 @@ export type {
 export type { Handler } from './handler.ts';
 export type { Cancellable, Life } from './life.ts';
 export {
+  type EndedCall,
   type InboundInfo,
   joinObservers,
   type MeshEvent,

@@ -67,13 +67,16 @@ describe('the life of a call', () => {
     const { clock, deadlines, life } = setting();
     const reports: unknown[] = [];
     let left = 0;
-    life.observer = { ended: (...facts) => void reports.push(facts) };
+    life.observer = {
+      ended: ({ endpoint: of, status, grpcStatus, flags, ms, requestBytes, responseBytes }) =>
+        void reports.push([of, status, grpcStatus, flags, ms, requestBytes, responseBytes]),
+    };
     life.onEnd(() => (left += 1));
     const endpoint = testEndpoint('10.0.0.1:80');
     life.endpoint = endpoint;
     life.flag('URX');
-    life.bytesIn = 7;
-    life.bytesOut = 3;
+    life.requestBytes = 7;
+    life.responseBytes = 3;
     life.limit(9000);
     clock.advance(250);
     life.end(503, -1, clock.now());
@@ -87,7 +90,7 @@ describe('the life of a call', () => {
     const { clock, deadlines, life } = setting();
     const told: unknown[] = [];
     life.observer = {
-      ended: (of) => void told.push(['ended', of?.address]),
+      ended: ({ endpoint: of }) => void told.push(['ended', of?.address]),
       messages: (of, requests, responses) => void told.push([clock.now(), of?.address, requests, responses]),
     };
     life.endpoint = testEndpoint('10.0.0.1:80');

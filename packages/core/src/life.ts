@@ -1,8 +1,9 @@
+import type { Call, HeaderReader } from './call.ts';
 import type { Deadlines, Expiring } from './deadlines.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
-import { type Flag, flagBit, MeshError } from './errors.ts';
-import { MessageCounts } from './message-counts.ts';
-import { type RouteObserver, silentRoute } from './observer.ts';
+import { ERRORS, type Flag, flagBit, MeshError } from './errors.ts';
+import { type EndedCall, type RouteObserver, silentRoute } from './observer.ts';
+import { PeriodicCounts } from './periodic-counts.ts';
 
 /** Whoever works for a call at the moment (a waiting queue, a backoff, an attempt) and must stop when the call does. */
 export interface Cancellable {
@@ -13,8 +14,9 @@ export interface Cancellable {
  * The life of one call, shared by all its attempts: when it must be over, who must stop if it is cancelled, and what is
  * reported when it ends. The edge makes it and calls `end` exactly once, when the last byte is through.
  */
-export class Life implements Expiring {
+export class Life implements Expiring, EndedCall {
   readonly startedAt: number;
+  call: Call | undefined = undefined;
   /** Monotonic moment; Infinity = none. Set by `limit`. */
   deadline = Infinity;
   /** Response flags of the call so far, a bit set of errors.ts. */
@@ -22,16 +24,30 @@ export class Life implements Expiring {
   /** Endpoint of the latest attempt. */
   endpoint: Endpoint | undefined = undefined;
   observer: RouteObserver = silentRoute;
-  /** Bytes received from upstream and sent to it, as far as the transport counts them. */
-  bytesIn = 0;
-  bytesOut = 0;
+  /** How often what passes a call that lasts is told (Telemetry, `metrics.reportingInterval`); 0: only at its end. */
+  reportMs = 5000;
+  status = 0;
+  grpcStatus = -1;
+  ms = 0;
+  requestBytes = 0;
+  responseBytes = 0;
+  requestHead = 0;
+  responseHead = 0;
+  mutual = false;
+  attempts = 0;
+  /** Of answers the mesh gives itself; '' for the other side's. */
+  #details = '';
+  failure = '';
+  #attemptedAt = 0;
+  #answeredAt = -1;
+  #answer: HeaderReader | undefined = undefined;
   readonly #deadlines: Deadlines;
   #slot = -1;
   #why: MeshError | undefined = undefined;
   #worker: Cancellable | undefined = undefined;
   #more: Cancellable[] | undefined = undefined;
   #controller: AbortController | undefined = undefined;
-  #messages: MessageCounts | undefined = undefined;
+  #counts: PeriodicCounts | undefined = undefined;
   #ended = false;
   #onEnd: (() => void) | undefined = undefined;
   #adopted: Life | undefined = undefined;
@@ -62,6 +78,45 @@ export class Life implements Expiring {
 
   flag(flag: Flag): void {
     this.flags |= flagBit[flag];
+  }
+
+  /** The call ended, or will, with this error: its flag, its details, and what it says of the connection. */
+  refused(error: MeshError): void {
+    if (error.flag !== null) this.flags |= flagBit[error.flag];
+    this.#details = ERRORS[error.code].details;
+    if (error.code === 'CONNECT_FAILED' || error.code === 'RESET') this.failure = error.message;
+  }
+
+  /** The policy answers by itself. */
+  answeredBy(details: string): void {
+    this.#details = details;
+  }
+
+  /** An attempt goes out. */
+  attempting(endpoint: Endpoint, now: number): void {
+    this.endpoint = endpoint;
+    this.attempts += 1;
+    this.#attemptedAt = now;
+    this.#answeredAt = -1;
+  }
+
+  /** Headers of an answer are there; `bytes`: their length. `now` is left out for an answer of the mesh's own. */
+  answered(answer: HeaderReader, bytes: number, now = -1): void {
+    this.#answer = answer;
+    this.#answeredAt = now;
+    this.responseHead = bytes;
+  }
+
+  get upstreamMs(): number {
+    return this.#answeredAt < 0 ? -1 : this.#answeredAt - this.#attemptedAt;
+  }
+
+  get details(): string {
+    return this.#details !== '' || this.status === 0 ? this.#details : 'via_upstream';
+  }
+
+  responseHeader(name: string): string | undefined {
+    return this.#answer?.header(name);
   }
 
   /** Set once the caller gave up or the deadline passed: what every waiter and attempt ends with. */
@@ -125,8 +180,26 @@ export class Life implements Expiring {
   /** Messages of gRPC that passed, from the caller and to him. Only calls that count them pay for it. */
   countMessages(requests: number, responses: number): void {
     if (this.#ended) return;
-    this.#messages ??= new MessageCounts(this.#deadlines, (sent, received) => this.observer.messages?.(this.endpoint, sent, received));
-    this.#messages.add(requests, responses);
+    this.#counts ??= this.#count((up, down) => this.observer.messages?.(this.endpoint, up, down));
+    this.#counts.add(requests, responses);
+  }
+
+  /** A connection of TCP stands. */
+  opened(): void {
+    this.observer.opened?.(this);
+  }
+
+  /** Bytes that passed a connection of TCP, from the client and to it. */
+  countBytes(received: number, sent: number): void {
+    if (this.#ended) return;
+    this.requestBytes += received;
+    this.responseBytes += sent;
+    this.#counts ??= this.#count((up, down) => this.observer.bytes?.(this, up, down));
+    this.#counts.add(received, sent);
+  }
+
+  #count(report: (up: number, down: number) => void): PeriodicCounts {
+    return new PeriodicCounts(this.#deadlines, this.reportMs, report);
   }
 
   /** Runs when the call ends; the snapshot that serves it counts its calls this way. One listener only. */
@@ -140,14 +213,24 @@ export class Life implements Expiring {
     this.#ended = true;
     if (this.#slot >= 0) this.#deadlines.remove(this.#slot);
     if (this.#adopted !== undefined) this.#take(this.#adopted);
-    this.#messages?.close();
-    this.observer.ended(this.endpoint, status, grpcStatus, this.flags, now - this.startedAt, this.bytesIn, this.bytesOut);
+    this.#counts?.close();
+    this.status = status;
+    this.grpcStatus = grpcStatus;
+    this.ms = now - this.startedAt;
+    this.observer.ended(this);
     this.#onEnd?.();
   }
 
-  #take({ flags, bytesIn, bytesOut }: Life): void {
-    this.flags |= flags;
-    this.bytesIn += bytesIn;
-    this.bytesOut += bytesOut;
+  #take(life: Life): void {
+    this.flags |= life.flags;
+    this.requestBytes += life.requestBytes;
+    this.responseBytes += life.responseBytes;
+    this.requestHead = life.requestHead;
+    this.responseHead = life.responseHead;
+    this.mutual = life.mutual;
+    this.failure = life.failure;
+    this.#answer = life.#answer;
+    this.#attemptedAt = life.#attemptedAt;
+    this.#answeredAt = life.#answeredAt;
   }
 }

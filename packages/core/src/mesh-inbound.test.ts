@@ -1,7 +1,7 @@
 import type { Attribute, AuthorizationPolicy } from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
 import { Mesh, type MeshOptions } from './mesh.ts';
-import type { InboundInfo } from './observer.ts';
+import type { EndedCall, InboundInfo } from './observer.ts';
 import { fakeClock, receiveCall, testCall, testJwtRule, testModel, testPeer, testProgram, testTokens } from './testing/index.ts';
 
 const condition = (name: string, ...values: string[]) => ({ attribute: { name } as Attribute, values, notValues: [] });
@@ -80,8 +80,7 @@ describe('a mesh that receives calls', () => {
       inbound:
         ({ port }: { port: number }) =>
         (peer: ReturnType<typeof testPeer>) => ({
-          ended: (_: unknown, status: number) =>
-            void ended.push(`${port} ${peer.connection.principal?.serviceAccount ?? 'unknown'} ${status}`),
+          ended: ({ status }: EndedCall) => void ended.push(`${port} ${peer.connection.principal?.serviceAccount ?? 'unknown'} ${status}`),
         }),
     };
     const mesh = await create({ authorization: [policy('ALLOW', condition('source.namespace', 'a'))] }, { observer });

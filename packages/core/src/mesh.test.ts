@@ -12,7 +12,7 @@ import type { Exchange } from './call.ts';
 import { NO_EDITS } from './call.ts';
 import { MeshError } from './errors.ts';
 import { Mesh, type MeshOptions } from './mesh.ts';
-import type { MeshEvent } from './observer.ts';
+import type { EndedCall, MeshEvent } from './observer.ts';
 import {
   fakeClock,
   scriptedTransport,
@@ -77,7 +77,7 @@ async function setting(given: Given = {}, options: MeshOptions = {}) {
   const ended: { route: string; status: number; flags: number }[] = [];
   const observer = {
     route: ({ cluster }: { cluster: string }) => ({
-      ended: (_: unknown, status: number, __: number, flags: number) => void ended.push({ route: cluster, status, flags }),
+      ended: ({ status, flags }: EndedCall) => void ended.push({ route: cluster, status, flags }),
     }),
     event: (event: MeshEvent) => void events.push(event),
   };

@@ -160,10 +160,12 @@ export class Mesh {
     return this.#current.admit(peer);
   }
 
-  /** The life of a call about to run on `routed`. The transport must end it. */
-  life(routed: Routed): Life {
+  /** The life of a call about to run on `routed`. The transport must end it; one that learns later what is asked sets `call` then. */
+  life(routed: Routed, call?: Call): Life {
     const life = new Life(this.clock.now(), this.#compiler.deadlines);
+    life.call = call;
     life.observer = routed.observer;
+    life.reportMs = this.#current.model.telemetry.reportingIntervalMs;
     routed.calls.enter(life);
     return life;
   }
@@ -178,7 +180,7 @@ export class Mesh {
    * caller's own abort, and everything if `localReplies` is 'throw'.
    */
   refuse<T>(error: MeshError, exchange: Exchange, transport: Transport<T>): Reply<T> {
-    if (error.flag !== null) exchange.life.flag(error.flag);
+    exchange.life.refused(error);
     if (error.code === 'CANCELLED' || this.#throws) throw error;
     return transport.answer(exchange, refusal(error, exchange.life.flags));
   }

@@ -1,14 +1,26 @@
+import { DEFAULT_TELEMETRY } from '@inmesh/policy';
 import { expect, test } from 'vitest';
-import { joinObservers, type Observer } from './observer.ts';
+import { type EndedCall, joinObservers, type Observer } from './observer.ts';
+import { testEndedCall } from './testing/ended-call.ts';
 import { testPeer } from './testing/peer.ts';
 
-const info = { cluster: '', service: '', serviceName: '', serviceNamespace: '', route: '', protocol: 'http' } as const;
+const telemetry = DEFAULT_TELEMETRY.client;
+const info = {
+  side: 'client',
+  cluster: '',
+  service: '',
+  serviceName: '',
+  serviceNamespace: '',
+  route: '',
+  protocol: 'http',
+  telemetry,
+} as const;
 
 function counting(): { readonly observer: Observer; readonly heard: string[] } {
   const heard: string[] = [];
   return {
     heard,
-    observer: { route: () => ({ ended: (_, status) => void heard.push(`ended ${status}`) }), event: ({ type }) => void heard.push(type) },
+    observer: { route: () => ({ ended: ({ status }) => void heard.push(`ended ${status}`) }), event: ({ type }) => void heard.push(type) },
   };
 }
 
@@ -21,15 +33,15 @@ test('observers of inbound calls are told who calls, and those that throw cost t
   const port: Observer = {
     ...counting().observer,
     inbound: ({ port: at }) => {
-      const route = { ended: (_: unknown, status: number) => void heard.push(`${at} ${status}`) };
+      const route = { ended: ({ status }: EndedCall) => void heard.push(`${at} ${status}`) };
       return () => route;
     },
   };
   const broke: Observer = { ...counting().observer, inbound: () => broken };
   const brokeLater: Observer = { ...counting().observer, inbound: () => () => ({ ended: broken }) };
-  const at = { port: 8080, service: '', serviceName: '', serviceNamespace: '' };
+  const at = { ...info, side: 'server', port: 8080 } as const;
   for (const observers of [[port], [port, broke, brokeLater, port], [broke], [brokeLater], [counting().observer]])
-    joinObservers(observers).inbound!(at)(testPeer()).ended(undefined, 200, -1, 0, 1, 0, 0);
+    joinObservers(observers).inbound!(at)(testPeer()).ended(testEndedCall());
   expect(heard).toEqual(['8080 200', '8080 200', '8080 200']);
   const one = joinObservers([port]).inbound!(at);
   expect(one(testPeer())).toBe(one(testPeer()));
@@ -43,13 +55,13 @@ test('observers that throw cost the others nothing, nor the call', () => {
     { route: () => ({ ended: broken }), event: broken },
     last.observer,
   ]);
-  joined.route(info).ended(undefined, 200, -1, 0, 1, 0, 0);
+  joined.route(info).ended(testEndedCall());
   joined.event({ type: 'cluster.panic', cluster: 'c', active: true });
   for (const { heard } of [first, last]) expect(heard).toEqual(['ended 200', 'cluster.panic']);
   expect(() =>
     joinObservers([{ route: broken, event: broken }])
       .route(info)
-      .ended(undefined, 200, -1, 0, 1, 0, 0),
+      .ended(testEndedCall()),
   ).not.toThrow();
 });
 

@@ -1,8 +1,11 @@
+import type { SideTelemetry } from '@inmesh/policy';
+import type { Call } from './call.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
 import type { Peer } from './peer.ts';
 
 /** What an observer may know of a route when it binds its series, once per route and destination at compile time. */
 export interface RouteInfo {
+  readonly side: 'client';
   /** `PassthroughCluster` and `BlackHoleCluster` stand for traffic outside the mesh. */
   readonly cluster: string;
   /** Host of the destination service. */
@@ -11,6 +14,22 @@ export interface RouteInfo {
   readonly serviceNamespace: string;
   readonly route: string;
   readonly protocol: 'http' | 'grpc' | 'tcp';
+  /** What the policy wants to be told of these calls. */
+  readonly telemetry: SideTelemetry;
+}
+
+/** What an observer may know of a port when it binds its series for those who call it. */
+export interface InboundInfo {
+  readonly side: 'server';
+  /** `inbound|9080||`, as Istio names it. */
+  readonly cluster: string;
+  readonly port: number;
+  /** Service the workload serves there; '' if no registry knows one. */
+  readonly service: string;
+  readonly serviceName: string;
+  readonly serviceNamespace: string;
+  readonly route: string;
+  readonly telemetry: SideTelemetry;
 }
 
 /** Counts calls. The default does nothing, so nobody asks whether there is one. */
@@ -21,31 +40,53 @@ export interface Observer {
   event(event: MeshEvent): void;
 }
 
-/** What an observer may know of a port when it binds its series for those who call it. */
-export interface InboundInfo {
-  readonly port: number;
-  /** Service the workload serves there; '' if no registry knows one. */
-  readonly service: string;
-  readonly serviceName: string;
-  readonly serviceNamespace: string;
+/** What is done with the calls of one route to one destination, or of one peer to one port. None of it may throw or keep what it is given. */
+export interface RouteObserver {
+  /** A call, or a connection of TCP, is over. */
+  ended(call: EndedCall): void;
+  /** Messages of gRPC in both directions since it was last told: every reporting interval while they come, and when the call ends. Default: nobody counts. */
+  messages?(endpoint: Endpoint | undefined, requests: number, responses: number): void;
+  /** TCP: a connection is established, and it is known to whom. Comes once, before `bytes` and `ended`. */
+  opened?(connection: EndedCall): void;
+  /** TCP: bytes from client to server and back since it was last told, as `messages`. */
+  bytes?(connection: EndedCall, received: number, sent: number): void;
 }
 
-export interface RouteObserver {
-  /**
-   * A call is over. `status` 0 if none was sent to the caller; `grpcStatus` −1 if not gRPC; `flags` a bit set of
-   * errors.ts; `ms` from the call's start to its last byte; bytes as far as the transport knows them.
-   */
-  ended(
-    endpoint: Endpoint | undefined,
-    status: number,
-    grpcStatus: number,
-    flags: number,
-    ms: number,
-    bytesIn: number,
-    bytesOut: number,
-  ): void;
-  /** Messages of gRPC in both directions since it was last told: every 5 s while they come, and when the call ends. Default: nobody counts. */
-  messages?(endpoint: Endpoint | undefined, requests: number, responses: number): void;
+/**
+ * A call as it stands at its end. Words are those of Istio and Envoy: requests go from client to server on both sides. The object
+ * is the call's own; it is not to be kept.
+ */
+export interface EndedCall {
+  /** undefined: what came in could not be read as a call. */
+  readonly call: Call | undefined;
+  /** Of the latest attempt; undefined: none was made. Inbound there is none. */
+  readonly endpoint: Endpoint | undefined;
+  /** HTTP status the caller was sent; 0: none. */
+  readonly status: number;
+  /** −1 if not gRPC. */
+  readonly grpcStatus: number;
+  /** Response flags, a bit set of errors.ts. */
+  readonly flags: number;
+  /** From the call's start to its last byte. */
+  readonly ms: number;
+  /** Bytes of bodies, as far as the transport knows them. */
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  /** Bytes of start line and headers, as HTTP/1.1 writes them (of HTTP/2: before compression). */
+  readonly requestHead: number;
+  readonly responseHead: number;
+  /** Both ends of the connection proved who they are. */
+  readonly mutual: boolean;
+  /** Attempts made. */
+  readonly attempts: number;
+  /** Milliseconds from the start of the latest attempt to its headers; −1: none came. */
+  readonly upstreamMs: number;
+  /** Envoy's RESPONSE_CODE_DETAILS. */
+  readonly details: string;
+  /** Why the connection to the endpoint could not be made or broke; '' if it did not. */
+  readonly failure: string;
+  /** Of the answer, by lower-case name. */
+  responseHeader(name: string): string | undefined;
 }
 
 /** Rare things worth a log line or a counter of their own. Never one per ordinary call. */
@@ -100,10 +141,10 @@ export function joinObservers(observers: readonly Observer[]): Observer {
 
 function joined(routes: readonly RouteObserver[]): RouteObserver {
   return {
-    ended: (endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut) => {
+    ended: (call) => {
       for (const route of routes) {
         try {
-          route.ended(endpoint, status, grpcStatus, flags, ms, bytesIn, bytesOut);
+          route.ended(call);
         } catch {
           // Counting is never worth a call.
         }
@@ -111,6 +152,12 @@ function joined(routes: readonly RouteObserver[]): RouteObserver {
     },
     messages: (endpoint, requests, responses) => {
       for (const route of routes) orSilent(() => route.messages?.(endpoint, requests, responses));
+    },
+    opened: (connection) => {
+      for (const route of routes) orSilent(() => route.opened?.(connection));
+    },
+    bytes: (connection, received, sent) => {
+      for (const route of routes) orSilent(() => route.bytes?.(connection, received, sent));
     },
   };
 }

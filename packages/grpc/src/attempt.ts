@@ -129,7 +129,11 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     const inner = lane.channel.createCall(edits.path ?? request.path, Infinity, authority, null, 0);
     this.#inner = inner;
     if (credentials !== undefined) inner.setCredentials(credentials);
-    inner.start(this.#headers(request.metadata, this.#hop(wire)), this);
+    const metadata = this.#headers(request.metadata, this.#hop(wire));
+    life.mutual = wire.identity !== undefined;
+    life.requestHead = request.path.length + authority.length + PSEUDO_HEADERS + sizeOf(metadata);
+    life.responseBytes = 0;
+    inner.start(metadata, this);
     messages.sendTo(inner);
     if (this.#caller.reading) inner.startRead();
   }
@@ -182,12 +186,13 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     this.#metadata = metadata;
     this.#count(metadata);
     this.#unslot();
+    this.#weigh(metadata);
     this.#placement.responded(200, AWAITED);
     this.#hold();
   }
 
   onReceiveMessage(message: Buffer): void {
-    this.#exchange.life.bytesIn += message.length;
+    this.#exchange.life.responseBytes += message.length + PREFIX_BYTES;
     if (this.#mode === 'live') this.#caller.onReceiveMessage(message);
     else if (this.#mode === 'held') this.#message = message;
     // Bytes that only look like one: how the answer ends is what matters.
@@ -201,7 +206,10 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     if (failure !== undefined) return this.#fail(failure);
     const waiting = this.#mode === 'waiting';
     if (waiting && isOwn(status)) return this.#own(status);
-    if (waiting) this.#count(status.metadata);
+    if (waiting) {
+      this.#count(status.metadata);
+      this.#weigh(status.metadata);
+    }
     this.grpcStatus = waiting ? status.code : -1;
     this.#placement.responded(200, status.code);
     const live = this.#mode === 'live';
@@ -209,6 +217,10 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     this.#end(undefined);
     if (waiting) this.#hold();
     else if (live) this.#finish(status);
+  }
+
+  #weigh(metadata: Metadata): void {
+    this.#exchange.life.answered(this, PSEUDO_STATUS + sizeOf(metadata), this.#tools.mesh.now());
   }
 
   #hold(): void {
@@ -309,7 +321,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
   }
 
   #tell(error: MeshError): void {
-    if (error.flag !== null) this.#exchange.life.flag(error.flag);
+    this.#exchange.life.refused(error);
     this.#caller.finish({ code: error.grpcStatus, details: error.message, metadata: new (grpcJs().Metadata)() });
   }
 
@@ -339,4 +351,20 @@ function isGrpc(metadata: Metadata): boolean {
 function timeoutText(ms: number): string {
   const whole = Math.max(1, Math.ceil(ms));
   return whole < 1e8 ? `${whole}m` : `${Math.min(99_999_999, Math.ceil(whole / 1000))}S`;
+}
+
+/** Before each message: whether it is compressed, and its length (gRPC over HTTP/2, "Length-Prefixed-Message"). */
+export const PREFIX_BYTES = 5;
+
+/** What every request of grpc-js says besides its path and authority, and every answer; as HTTP/1.1 would write it. */
+const PSEUDO_HEADERS = ':method: POST\r\n:scheme: http\r\n:path: \r\n:authority: \r\nte: trailers\r\ncontent-type: application/grpc\r\n'
+  .length;
+const PSEUDO_STATUS = ':status: 200\r\ncontent-type: application/grpc\r\n'.length;
+
+function sizeOf(metadata: Metadata): number {
+  let size = 0;
+  const map = metadata.getMap();
+  // Of several values of a name the map has the first: what is weighed here is for histograms, not for bills.
+  for (const name in map) size += name.length + map[name]!.length + 4;
+  return size;
 }

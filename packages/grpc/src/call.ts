@@ -1,7 +1,7 @@
 import type { CallCredentials, Channel, InterceptingListener, Metadata, StatusObject } from '@grpc/grpc-js';
 import { type Exchange, FirstExchange, type Life, type LocalAnswer, MeshError, pause, type Placement, type Reply, type Routed, type Transport } from '@inmesh/core'; // prettier-ignore
 import { type Handable, LocalReply } from './answer.ts';
-import { type Attempting, type Caller, GrpcAttempt, type GrpcCall, OwnFailure } from './attempt.ts';
+import { type Attempting, type Caller, GrpcAttempt, type GrpcCall, OwnFailure, PREFIX_BYTES } from './attempt.ts';
 import { Beside, Shadow } from './copies.ts';
 import { grpcJs } from './grpc-js.ts';
 import { type MessageContext, Messages } from './messages.ts';
@@ -74,7 +74,7 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     this.#request = request;
     const { mesh } = this.#wiring;
     const routed = mesh.find(request);
-    const life = mesh.life(routed);
+    const life = mesh.life(routed, request);
     this.#life = life;
     this.#limit(life);
     // A unary call has said everything by then: it can be sent again, and copied.
@@ -93,7 +93,7 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
   }
 
   sendMessageWithContext(context: MessageContext, message: Buffer): void {
-    if (this.#life !== undefined) this.#life.bytesOut += message.length;
+    if (this.#life !== undefined) this.#life.requestBytes += message.length + PREFIX_BYTES;
     this.messages.send(context, message);
   }
 
@@ -170,9 +170,9 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     if (this.credentials !== undefined) inner.setCredentials(this.credentials);
     this.#passed = inner;
     life.work({
-      cancelled: ({ flag, grpcStatus, message }) => {
-        if (flag !== null) life.flag(flag);
-        inner.cancelWithStatus(grpcStatus, message);
+      cancelled: (error) => {
+        life.refused(error);
+        inner.cancelWithStatus(error.grpcStatus, error.message);
       },
     });
     this.#chosen = { deliver: () => {}, startRead: () => inner.startRead() };

@@ -1,6 +1,6 @@
 import type { Exchange, LocalAnswer, Reply } from '@inmesh/core';
 import type { Application, Handable, RawHeaders } from './application.ts';
-import { editResponse, type HeaderRecord, rawOf } from './headers.ts';
+import { answerSize, editResponse, type HeaderRecord, linesSize, rawOf, START_LINE } from './headers.ts';
 
 /** An answer the mesh gives itself, delivered as if it came from the wire. */
 export class LocalReply implements Reply<Handable>, Handable {
@@ -46,7 +46,12 @@ export class LocalReply implements Reply<Handable>, Handable {
   /** All at once, paused or not, as undici does with what it has read already: nobody needs to wait for us. */
   deliver(): void {
     const { handler, request } = this.#application;
+    const { life } = this.#exchange;
     this.#headers = editResponse(this.#headers, this.#exchange.edits.response);
+    life.answered(this, answerSize(this.#headers));
+    life.responseBytes = this.#body.length;
+    // Where no attempt was made nobody has weighed the request.
+    if (life.requestHead === 0) life.requestHead = request.method.length + request.path.length + START_LINE + linesSize(request.headers);
     handler.onResponseStart?.(this.#application, this.status, this.#headers, '');
     if (!this.#over && this.#body.length > 0 && request.method !== 'HEAD' && !bodyless(this.status))
       handler.onResponseData?.(this.#application, this.#body);

@@ -16,7 +16,17 @@ import type { Duplex } from 'node:stream';
 import { ReplayBody } from './body.ts';
 import type { Application, Handable, RawHeaders } from './application.ts';
 import { isCallers, meshError } from './failure.ts';
-import { edited, editResponse, type FlatHeaders, type HeaderRecord, NO_HEADERS, rawOf } from './headers.ts';
+import {
+  answerSize,
+  edited,
+  editResponse,
+  type FlatHeaders,
+  type HeaderRecord,
+  linesSize,
+  NO_HEADERS,
+  rawOf,
+  START_LINE,
+} from './headers.ts';
 import { isHttp2, type PoolTable, type PoolWire } from './pool.ts';
 import { Sending } from './sending.ts';
 import type { Dispatcher } from 'undici';
@@ -117,9 +127,13 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     }
     const { body, wire } = request;
     const target = request.query === '' ? path : `${path}?${request.query}`;
+    life.mutual = wired.identity !== undefined;
     const own = this.#placement.policy.location === 'internal' ? this.#own(wired) : undefined;
     const headers = edited(request.headers, edits.request, edits.authority ?? request.authority, own);
     const sent = body instanceof ReplayBody ? this.#read(body) : body;
+    // Of several attempts the last is the one the caller's request travelled in.
+    life.requestHead = call.method.length + target.length + START_LINE + linesSize(headers);
+    life.requestBytes = life.responseBytes = 0;
     wired.pool.dispatch(new Sending(target, call.method, headers, sent, wired.servername, wire), this);
   }
 
@@ -176,12 +190,17 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     this.#answered = true;
     this.#mode = 'held';
     this.#unslot();
+    this.#exchange.life.answered(this, answerSize(headers, statusText), this.#pools.now());
     this.#placement.responded(status, this.#isGrpc && status === 200 && this.grpcStatus < 0 ? AWAITED : this.grpcStatus);
     this.#resolve(this);
   }
 
+  onBodySent(chunk: Uint8Array | string): void {
+    this.#exchange.life.requestBytes += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.length;
+  }
+
   onResponseData(controller: Controller, chunk: Buffer): void {
-    this.#exchange.life.bytesIn += chunk.length;
+    if (this.#mode !== 'dropped') this.#exchange.life.responseBytes += chunk.length;
     const { paused } = this.#application;
     if (this.#mode === 'live' && this.#chunk === undefined && !paused) this.#application.handler.onResponseData?.(this.#application, chunk);
     else if (this.#mode === 'dropped') {

@@ -145,7 +145,7 @@ export class Delivery implements Transport<Handable>, Application {
   fail(error: Error): void {
     if (this.#over) return;
     const own = MeshError.is(error) ? error : undefined;
-    if (own?.flag) this.#life?.flag(own.flag);
+    if (own !== undefined) this.#life?.refused(own);
     if (own === undefined && !isCallers(error)) this.#life?.flag('DC');
     this.complete(this.#status, this.request.protocol === 'grpc' ? (own?.grpcStatus ?? GrpcStatus.CANCELLED) : -1);
     this.handler.onResponseError?.(this, error);

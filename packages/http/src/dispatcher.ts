@@ -59,7 +59,7 @@ export class MeshDispatcher extends undici.Dispatcher {
       return false;
     }
     const routed = mesh.find(request);
-    const life = mesh.life(routed);
+    const life = mesh.life(routed, request);
     // An untouched body is still the caller's: wrapping takes nothing from it until it is read.
     if (routed.kind === 'passthrough') return outside(new Passage(life, mesh, request.protocol));
     void new Delivery(request, handler, life, this.wiring).run(routed);

@@ -119,3 +119,26 @@ export function rawOf(headers: HeaderRecord): Buffer[] {
   }
   return raw;
 }
+
+/** Two spaces, `HTTP/1.1` and the line's end of a start line; then the empty line after the headers. */
+export const START_LINE = 14;
+/** `: ` and the line's end. */
+const SEPARATORS = 4;
+
+/** Bytes of `[name, value, …]` as HTTP/1.1 writes them. */
+export function linesSize(lines: readonly string[]): number {
+  let size = (lines.length / 2) * SEPARATORS;
+  for (const text of lines) size += text.length;
+  return size;
+}
+
+/** Bytes of the head of an answer, likewise. */
+export function answerSize(headers: HeaderRecord, statusText = ''): number {
+  let size = START_LINE + 3 + statusText.length;
+  for (const name in headers) {
+    const value = headers[name]!;
+    if (typeof value === 'string') size += name.length + value.length + SEPARATORS;
+    else for (const one of value) size += name.length + one.length + SEPARATORS;
+  }
+  return size;
+}

@@ -31,7 +31,7 @@ export class Passage {
   }
 
   data(bytes: number): void {
-    this.#life.bytesIn += bytes;
+    this.#life.responseBytes += bytes;
   }
 
   failed(byCaller: boolean): void {

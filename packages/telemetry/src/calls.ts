@@ -74,7 +74,7 @@ export class CallMetrics {
   readonly #destinations = new Map<string, string>();
   readonly #callers = new Map<string, RouteObserver>();
   readonly #overflowingObserver: RouteObserver = {
-    ended: (_endpoint, _status, _grpc, _flags, ms) => this.#overflowing(ms),
+    ended: ({ ms }) => this.#overflowing(ms),
     messages: (_endpoint, requests, responses) => add(this.#overflowingMessages(), requests, responses),
   };
   readonly #series: Series[] = [];
@@ -108,7 +108,7 @@ export class CallMetrics {
     const { byEndpoint, nowhere } = service;
     const isGrpc = protocol === 'grpc';
     return {
-      ended: (endpoint, status, grpcStatus, flags, ms) => {
+      ended: ({ endpoint, status, grpcStatus, flags, ms }) => {
         const slot = endpoint === undefined ? nowhere : (byEndpoint.get(endpoint) ?? this.#bind(service, endpoint));
         const code = status <= 999 ? status : 0;
         const grpc = grpcStatus <= LAST_GRPC_STATUS ? grpcStatus : GRPC_UNKNOWN;
@@ -166,7 +166,7 @@ export class CallMetrics {
     const byOutcome = new Map<number, Series>();
     let messages: MessageSeries | undefined;
     return {
-      ended: (_endpoint, status, grpcStatus, flags, ms) => {
+      ended: ({ status, grpcStatus, flags, ms }) => {
         const code = status <= 999 ? status : 0;
         const grpc = grpcStatus <= LAST_GRPC_STATUS ? grpcStatus : GRPC_UNKNOWN;
         const key = (flags * 1024 + code) * 64 + grpc + 1;

@@ -1,6 +1,7 @@
 import type { Endpoint, RouteInfo } from '@inmesh/core';
 import { flagBit } from '@inmesh/core';
-import { fakeClock, type TestEndpoint, testEndpoint, testPeer, testWorkload } from '@inmesh/core/testing';
+import { DEFAULT_TELEMETRY } from '@inmesh/policy';
+import { fakeClock, type TestEndpoint, testEndedCall, testEndpoint, testPeer, testWorkload } from '@inmesh/core/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type IstioMetrics, istioMetrics, type IstioMetricsOptions } from './prometheus.ts';
@@ -10,6 +11,8 @@ const workload = testWorkload({
 }); // prettier-ignore
 
 const reviews: RouteInfo = {
+  side: 'client',
+  telemetry: DEFAULT_TELEMETRY.client,
   cluster: 'outbound|80|v2|reviews.shop.svc.cluster.local',
   service: 'reviews.shop.svc.cluster.local',
   serviceName: 'reviews',
@@ -17,6 +20,8 @@ const reviews: RouteInfo = {
   route: 'default',
   protocol: 'http',
 };
+
+const inbound = { side: 'server', cluster: 'inbound|9080||', route: 'default', telemetry: DEFAULT_TELEMETRY.server } as const;
 
 const endpoint = (address: string, fields: TestEndpoint = {}): Endpoint =>
   testEndpoint(address, {
@@ -85,7 +90,7 @@ const requests = (from: IstioMetrics): Sample[] => all(from, 'istio_requests_tot
 describe('istio_requests_total', () => {
   it('has exactly the labels of Istio, with what is known of both sides', () => {
     const observed = metrics();
-    observed.route(reviews).ended(endpoint('10.0.0.1:80'), 200, -1, 0, 12, 0, 0);
+    observed.route(reviews).ended(testEndedCall({ endpoint: endpoint('10.0.0.1:80'), ms: 12 }));
     expect(requests(observed)).toEqual([
       {
         name: 'istio_requests_total',
@@ -122,7 +127,7 @@ describe('istio_requests_total', () => {
 
   it('says unknown, and latest for revisions, where nothing is known; never an empty label', () => {
     const observed = istioMetrics({ workload: testWorkload({ name: '', namespace: '', labels: {}, cluster: '' }) });
-    observed.route({ ...reviews, serviceName: '', serviceNamespace: '' }).ended(undefined, 503, -1, flagBit.UH, 1, 0, 0);
+    observed.route({ ...reviews, serviceName: '', serviceNamespace: '' }).ended(testEndedCall({ status: 503, flags: flagBit.UH }));
     const [{ labels }] = requests(observed) as [Sample];
     expect(labels).toMatchObject({
       source_workload: 'unknown', source_canonical_service: 'unknown', source_canonical_revision: 'latest', source_cluster: 'Kubernetes',
@@ -136,9 +141,9 @@ describe('istio_requests_total', () => {
 
   it('adds grpc_response_status, the 25th, and says grpc for whatever answers with one', () => {
     const observed = metrics();
-    observed.route({ ...reviews, protocol: 'grpc' }).ended(undefined, 200, 14, 0, 1, 0, 0);
-    observed.route(reviews).ended(undefined, 200, 14, 0, 1, 0, 0);
-    observed.route({ ...reviews, protocol: 'grpc' }).ended(undefined, 0, -1, flagBit.DC, 1, 0, 0);
+    observed.route({ ...reviews, protocol: 'grpc' }).ended(testEndedCall({ grpcStatus: 14 }));
+    observed.route(reviews).ended(testEndedCall({ grpcStatus: 14 }));
+    observed.route({ ...reviews, protocol: 'grpc' }).ended(testEndedCall({ status: 0, flags: flagBit.DC }));
     const [unavailable, cancelled] = requests(observed) as [Sample, Sample];
     expect(unavailable).toMatchObject({ value: 2, labels: { request_protocol: 'grpc', grpc_response_status: '14' } });
     expect(Object.keys(unavailable.labels)).toHaveLength(25);
@@ -150,9 +155,9 @@ describe('istio_requests_total', () => {
     const observed = metrics();
     const route = observed.route(reviews);
     const to = endpoint('10.0.0.1:80');
-    for (const status of [200, 503, 200, 404, 503]) route.ended(to, status, -1, 0, 1, 0, 0);
-    route.ended(to, 503, -1, flagBit.URX | flagBit.UF, 1, 0, 0);
-    route.ended(to, 200, -1, flagBit.DO, 1, 0, 0);
+    for (const status of [200, 503, 200, 404, 503]) route.ended(testEndedCall({ endpoint: to, status }));
+    route.ended(testEndedCall({ endpoint: to, status: 503, flags: flagBit.URX | flagBit.UF }));
+    route.ended(testEndedCall({ endpoint: to, flags: flagBit.DO }));
     expect(requests(observed).map(({ labels, value }) => [labels['response_code'], labels['response_flags'], value])).toEqual([
       ['200', '-', 2],
       ['503', '-', 2],
@@ -165,9 +170,9 @@ describe('istio_requests_total', () => {
   it('counts endpoints of one workload together, and notices when an address becomes another workload', () => {
     const observed = metrics();
     const route = observed.route(reviews);
-    route.ended(endpoint('10.0.0.1:80'), 200, -1, 0, 1, 0, 0);
-    route.ended(endpoint('10.0.0.2:80'), 200, -1, 0, 1, 0, 0);
-    route.ended(endpoint('10.0.0.1:80', { workload: 'reviews-v3', labels: { version: 'v3' } }), 200, -1, 0, 1, 0, 0);
+    route.ended(testEndedCall({ endpoint: endpoint('10.0.0.1:80') }));
+    route.ended(testEndedCall({ endpoint: endpoint('10.0.0.2:80') }));
+    route.ended(testEndedCall({ endpoint: endpoint('10.0.0.1:80', { workload: 'reviews-v3', labels: { version: 'v3' } }) }));
     expect(requests(observed).map(({ labels, value }) => [labels['destination_workload'], value])).toEqual([
       ['reviews-v2', 2],
       ['reviews-v3', 1],
@@ -177,9 +182,7 @@ describe('istio_requests_total', () => {
   it('names traffic outside the mesh as Istio does', () => {
     const observed = metrics();
     for (const cluster of ['PassthroughCluster', 'BlackHoleCluster']) {
-      observed
-        .route({ ...reviews, cluster, service: 'example.com', serviceName: '', serviceNamespace: '' })
-        .ended(undefined, 200, -1, 0, 1, 0, 0);
+      observed.route({ ...reviews, cluster, service: 'example.com', serviceName: '', serviceNamespace: '' }).ended(testEndedCall());
     }
     expect(requests(observed).map(({ labels }) => [labels['destination_service'], labels['destination_service_name']])).toEqual([
       ['example.com', 'PassthroughCluster'],
@@ -189,10 +192,10 @@ describe('istio_requests_total', () => {
 
   it('goes on counting after a policy change, whatever became of the route', () => {
     const observed = metrics();
-    observed.route(reviews).ended(endpoint('10.0.0.1:80'), 200, -1, 0, 1, 0, 0);
+    observed.route(reviews).ended(testEndedCall({ endpoint: endpoint('10.0.0.1:80') }));
     observed
       .route({ ...reviews, route: 'renamed', cluster: 'outbound|80||reviews.shop.svc.cluster.local' })
-      .ended(endpoint('10.0.0.1:80'), 200, -1, 0, 1, 0, 0);
+      .ended(testEndedCall({ endpoint: endpoint('10.0.0.1:80') }));
     observed.route({ ...reviews, service: 'ratings.shop.svc.cluster.local' });
     expect(requests(observed).map(({ value }) => value)).toEqual([2]);
   });
@@ -208,7 +211,7 @@ describe('istio_requests_total', () => {
     const wanted = new Map<string, number>();
     fc.assert(
       fc.property(outcome, ({ status, grpc, flags }) => {
-        route.ended(undefined, status, grpc, flags, 1, 0, 0);
+        route.ended(testEndedCall({ status, grpcStatus: grpc, flags }));
         const key = `${status} ${grpc < 0 ? undefined : grpc > 16 ? 2 : grpc} ${flags}`;
         wanted.set(key, (wanted.get(key) ?? 0) + 1);
       }),
@@ -235,7 +238,7 @@ describe('istio_requests_total', () => {
 
   it('is not made of TCP connections', () => {
     const observed = metrics();
-    observed.route({ ...reviews, protocol: 'tcp' }).ended(undefined, 0, -1, 0, 1, 0, 0);
+    observed.route({ ...reviews, protocol: 'tcp' }).ended(testEndedCall({ status: 0 }));
     expect(observed.text()).not.toContain('istio_requests_total');
   });
 });
@@ -244,7 +247,7 @@ describe('istio_request_duration_milliseconds', () => {
   it('is a cumulative histogram over the bounds of Envoy', () => {
     const observed = metrics();
     const route = observed.route(reviews);
-    for (const ms of [0.2, 0.5, 0.6, 30, 30, 3_600_000, 3_600_001]) route.ended(undefined, 200, -1, 0, ms, 0, 0);
+    for (const ms of [0.2, 0.5, 0.6, 30, 30, 3_600_000, 3_600_001]) route.ended(testEndedCall({ ms }));
     const { samples, types } = read(observed.text());
     expect(types.get('istio_request_duration_milliseconds')).toBe('histogram');
     const buckets = samples.filter(({ name }) => name === 'istio_request_duration_milliseconds_bucket');
@@ -258,14 +261,14 @@ describe('istio_request_duration_milliseconds', () => {
 
   it('stays a number when a clock does not', () => {
     const observed = metrics();
-    for (const ms of [Number.NaN, -5, 1]) observed.route(reviews).ended(undefined, 200, -1, 0, ms, 0, 0);
+    for (const ms of [Number.NaN, -5, 1]) observed.route(reviews).ended(testEndedCall({ ms }));
     expect(all(observed, 'istio_request_duration_milliseconds_sum')[0]!.value).toBe(1);
     expect(all(observed, 'istio_request_duration_milliseconds_count')[0]!.value).toBe(3);
   });
 
   it('takes other bounds, and refuses wrong ones by name', () => {
     const observed = metrics({ buckets: [10, 300] });
-    observed.route(reviews).ended(undefined, 200, -1, 0, 299, 0, 0);
+    observed.route(reviews).ended(testEndedCall({ ms: 299 }));
     expect(all(observed, 'istio_request_duration_milliseconds_bucket').map(({ labels, value }) => [labels['le'], value])).toEqual([['10', 0], ['300', 1], ['+Inf', 1]]); // prettier-ignore
     expect(() => metrics({ buckets: [10, 10] })).toThrow('buckets must be finite and ascending, found [10, 10]');
     expect(() => metrics({ maxSeries: 0 })).toThrow('maxSeries must be above 0, found 0');
@@ -277,7 +280,7 @@ describe('the number of series', () => {
     const observed = metrics({ maxSeries: 5 * 23 });
     for (let host = 0; host < 50; host += 1) {
       const route = observed.route({ ...reviews, cluster: 'PassthroughCluster', service: `host${host}.example.com`, serviceName: '' });
-      for (let call = 0; call < 3; call += 1) route.ended(undefined, 200, -1, 0, 1, 0, 0);
+      for (let call = 0; call < 3; call += 1) route.ended(testEndedCall());
     }
     const found = requests(observed);
     expect(found).toHaveLength(6);
@@ -293,12 +296,12 @@ describe('the number of series', () => {
   it('is bounded also in destinations and hosts, and what has a series keeps it', () => {
     const observed = metrics({ maxSeries: 60 });
     const first = observed.route(reviews);
-    first.ended(undefined, 200, -1, 0, 1, 0, 0);
+    first.ended(testEndedCall());
     for (let pod = 0; pod < 200; pod += 1) {
-      first.ended(endpoint(`10.0.0.${pod}:80`, { workload: `pod-${pod}` }), 200, -1, 0, 1, 0, 0);
-      observed.route({ ...reviews, service: `host-${pod}` }).ended(undefined, 200, -1, 0, 1, 0, 0);
+      first.ended(testEndedCall({ endpoint: endpoint(`10.0.0.${pod}:80`, { workload: `pod-${pod}` }) }));
+      observed.route({ ...reviews, service: `host-${pod}` }).ended(testEndedCall());
     }
-    first.ended(undefined, 200, -1, 0, 1, 0, 0);
+    first.ended(testEndedCall());
     const found = requests(observed);
     expect(found[0]!.value).toBe(2);
     expect(found.reduce((sum, { value }) => sum + value, 0)).toBe(402);
@@ -311,7 +314,7 @@ describe('messages of gRPC', () => {
       const response = all(from, 'istio_response_messages_total').find((one) => JSON.stringify(one.labels) === JSON.stringify(labels));
       return [value, response!.value];
     });
-  const info = { port: 8080, service: '', serviceName: '', serviceNamespace: '' };
+  const info = { ...inbound, port: 8080, service: '', serviceName: '', serviceNamespace: '' };
 
   it('are counted by who called whom: with the 20 labels that say so, and none of what came of it', () => {
     const observed = metrics();
@@ -322,7 +325,7 @@ describe('messages of gRPC', () => {
     // Another route to the service, as after a change of policy.
     observed.route({ ...reviews, protocol: 'grpc' }).messages!(endpoint('10.0.0.1:80'), 0, 1);
     expect(counted(observed)).toEqual([[3, 6]]);
-    route.ended(endpoint('10.0.0.1:80'), 200, 0, 0, 1, 0, 0);
+    route.ended(testEndedCall({ endpoint: endpoint('10.0.0.1:80'), grpcStatus: 0 }));
     const outcome = new Set(['request_protocol', 'response_code', 'grpc_response_status', 'response_flags', 'connection_security_policy']);
     const [call] = requests(observed) as [Sample];
     const identity = Object.fromEntries(Object.entries(call.labels).filter(([name]) => !outcome.has(name)));
@@ -458,23 +461,23 @@ it('writes whatever text stands in labels so that it can be read back', () => {
   fc.assert(
     fc.property(fc.string({ minLength: 1, unit: 'grapheme' }), fc.string({ minLength: 1 }), (service, name) => {
       const observed = metrics();
-      observed.route({ ...reviews, service }).ended(endpoint('a:1', { workload: name }), 200, -1, 0, 1, 0, 0);
+      observed.route({ ...reviews, service }).ended(testEndedCall({ endpoint: endpoint('a:1', { workload: name }) }));
       expect(requests(observed)[0]!.labels).toMatchObject({ destination_service: service, destination_workload: name });
     }),
   );
 });
 
 describe('calls to this process', () => {
-  const info = { port: 8080, service: '', serviceName: '', serviceNamespace: '' };
+  const info = { ...inbound, port: 8080, service: '', serviceName: '', serviceNamespace: '' };
   const peer = (account?: string) => testPeer(account === undefined ? {} : { principal: `td/ns/shop/sa/${account}` });
 
   it('are counted at their destination, by who was proven to make them', () => {
     const observed = istioMetrics({ workload });
     const of = observed.inbound!(info);
-    of(peer('storefront')).ended(undefined, 200, -1, 0, 3, 0, 0);
+    of(peer('storefront')).ended(testEndedCall({ ms: 3 }));
     // A new policy binds the same series again.
-    observed.inbound!(info)(peer('storefront')).ended(undefined, 200, -1, 0, 3, 0, 0);
-    of(peer()).ended(undefined, 403, -1, 0, 1, 0, 0);
+    observed.inbound!(info)(peer('storefront')).ended(testEndedCall({ ms: 3 }));
+    of(peer()).ended(testEndedCall({ status: 403 }));
     const requests = observed.text().split('\n').filter((line) => line.startsWith('istio_requests_total{')); // prettier-ignore
     expect(requests.length).toBe(2);
     expect(requests[0]).toMatch(
@@ -487,7 +490,7 @@ describe('calls to this process', () => {
   it('of identities without end are counted in the overflow', () => {
     const observed = istioMetrics({ workload, maxSeries: 100 });
     const of = observed.inbound!(info);
-    for (let account = 0; account < 1000; account += 1) of(peer(`a${account}`)).ended(undefined, 200, -1, 0, 1, 0, 0);
+    for (let account = 0; account < 1000; account += 1) of(peer(`a${account}`)).ended(testEndedCall());
     expect(observed.text().split('\n').filter((line) => line.startsWith('istio_requests_total{')).length).toBeLessThan(10); // prettier-ignore
     expect(observed.text()).toMatch(/inmesh_metrics_overflow_total 99\d/);
   });

@@ -246,7 +246,7 @@ export class ClusterState implements Learner {
     this.#active += 1;
     state.active += 1;
     if (this.#budgetIntervalMs > 0) this.#budget.request(this.#budgetIntervalMs, now);
-    exchange.life.endpoint = state.endpoint;
+    exchange.life.attempting(state.endpoint, now);
     const attempt = new Attempt(this, state, policy, now);
     try {
       return transport.attempt(exchange, attempt);

@@ -56,7 +56,10 @@ export const cors: FilterKind<CorsRules> = {
     (next) =>
     (exchange, transport) => {
       const verdict = judgeCors(exchange.call, find);
-      if (verdict.kind === 'answer') return Promise.resolve(transport.answer(exchange, localAnswer(200, '', '', verdict.headers)));
+      if (verdict.kind === 'answer') {
+        exchange.life.answeredBy('cors_response');
+        return Promise.resolve(transport.answer(exchange, localAnswer(200, '', '', verdict.headers)));
+      }
       if (verdict.kind === 'edit') exchange.edits = { ...exchange.edits, response: [...exchange.edits.response, ...verdict.ops] };
       return next(exchange, transport);
     },

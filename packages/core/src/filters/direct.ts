@@ -13,6 +13,9 @@ export const direct: FilterKind<Direct> = {
   outbound: ({ status, body, bodyEncoding, responseHeaders }) => {
     const bytes = bodyEncoding === 'base64' ? Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0)) : body;
     const answer = localAnswer(status, bytes, bodyEncoding === 'utf8' ? body : '', [], responseHeaders);
-    return () => (exchange, transport) => Promise.resolve(transport.answer(exchange, answer));
+    return () => (exchange, transport) => {
+      exchange.life.answeredBy('direct_response');
+      return Promise.resolve(transport.answer(exchange, answer));
+    };
   },
 };

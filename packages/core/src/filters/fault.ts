@@ -24,6 +24,7 @@ export const fault: FilterKind<Fault> = {
           : (exchange, transport) => {
               if (!aborted()) return next(exchange, transport);
               exchange.life.flag('FI');
+              exchange.life.answeredBy('fault_filter_abort');
               return Promise.resolve(transport.answer(exchange, answer));
             };
       if (delayed === undefined || delay === null) return afterDelay;

@@ -230,13 +230,13 @@ describe('a call that may be carried out twice', () => {
   it('counts what the attempt that won counts, to the end', async () => {
     const { outcome, scripted, clock, life } = scene();
     const seen: unknown[] = [];
-    life.observer = { ended: (endpoint, _status, _grpcStatus, flags, _ms, bytesIn) => void seen.push(endpoint?.address, flags, bytesIn) };
+    life.observer = { ended: ({ endpoint, flags, responseBytes }) => void seen.push(endpoint?.address, flags, responseBytes) };
     await clock.pass(50);
     const { exchange } = scripted.latest;
-    scripted.attempts[0]!.exchange.life.bytesIn += 1000;
+    scripted.attempts[0]!.exchange.life.responseBytes += 1000;
     scripted.latest.respond(200);
     await outcome;
-    exchange.life.bytesIn += 7;
+    exchange.life.responseBytes += 7;
     exchange.life.flag('UC');
     life.end(200, 14, clock.now());
     expect(seen).toEqual(['10.0.0.1:80', flagBit.UC, 7]);

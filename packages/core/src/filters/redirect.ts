@@ -18,6 +18,7 @@ export const redirect: FilterKind<Redirect> = {
     const location = compileLocation(config);
     return () => (exchange, transport) => {
       const answer = localAnswer(config.status, '', 'redirect', [['location', location(exchange.call)]], config.responseHeaders);
+      exchange.life.answeredBy('direct_response');
       return Promise.resolve(transport.answer(exchange, answer));
     };
   },

@@ -1,3 +1,4 @@
+export { testEndedCall } from './ended-call.ts';
 export { type FakeClock, fakeClock } from './clock.ts';
 export {
   type TestCall,

@@ -1,36 +1,25 @@
 import type { Life } from '@inmesh/core';
-import type { ServerHttp2Stream } from 'node:http2';
-import type { Writable } from 'node:stream';
+import type { StreamWatch } from './weight.ts';
 
-type Chunks = Parameters<NonNullable<Writable['_writev']>>[0];
+/** Counts the messages of a call as they pass its stream. As Envoy's grpc_stats filter, a message counts when its first byte has passed. */
+export class MessageWatch implements StreamWatch {
+  readonly #life: Life;
+  readonly #requests = new FrameCounter();
+  readonly #responses = new FrameCounter();
 
-/**
- * Counts the messages of a call as they pass its stream, whichever library serves it. As Envoy's grpc_stats filter, a message counts
- * when its first byte has passed.
- */
-export function countMessages(stream: ServerHttp2Stream, life: Life): void {
-  const requests = new FrameCounter();
-  const responses = new FrameCounter();
-  const push = stream.push.bind(stream);
-  const write = stream._write.bind(stream);
-  const writev = stream._writev!.bind(stream);
-  // Not by listening: that would make the stream flow before the program is there. `push` is where Node puts what arrived.
-  stream.push = (chunk: unknown, encoding) => {
-    const begun = chunk instanceof Uint8Array ? requests.add(chunk) : 0;
-    if (begun > 0) life.countMessages(begun, 0);
-    return push(chunk, encoding);
-  };
-  // Below `write` and `end`, where all that is sent comes by, as bytes.
-  stream._write = (chunk: Uint8Array, encoding, callback) => {
-    const begun = responses.add(chunk);
-    if (begun > 0) life.countMessages(0, begun);
-    write(chunk, encoding, callback);
-  };
-  stream._writev = (chunks: Chunks, callback) => {
-    const begun = chunks.reduce((sum, { chunk }) => sum + responses.add(chunk as Uint8Array), 0);
-    if (begun > 0) life.countMessages(0, begun);
-    writev(chunks, callback);
-  };
+  constructor(life: Life) {
+    this.#life = life;
+  }
+
+  received(chunk: Uint8Array): void {
+    const begun = this.#requests.add(chunk);
+    if (begun > 0) this.#life.countMessages(begun, 0);
+  }
+
+  sent(chunk: Uint8Array): void {
+    const begun = this.#responses.add(chunk);
+    if (begun > 0) this.#life.countMessages(0, begun);
+  }
 }
 
 /** What stands before each message: whether it is compressed, and its length (gRPC over HTTP/2, "Length-Prefixed-Message"). */

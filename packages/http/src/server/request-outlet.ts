@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { applyTo, editRequest, editResponse } from './edits.ts';
 import type { Outlet, Serving } from './serving.ts';
 import { Told } from './told.ts';
+import { weigh } from './weight.ts';
 
 /** The path and query that routers shall see: what rules saw, less a token that was taken out. */
 export function rewritten({ call, edits }: Exchange, path = call.path): string {
@@ -32,6 +33,7 @@ export class RequestOutlet implements Outlet {
   watch(serving: Serving): void {
     this.#response.on('close', () => {
       const { headersSent, statusCode, writableFinished } = this.#response;
+      weigh(this.#request, this.#response, serving.life);
       serving.end(headersSent ? statusCode : 0, -1, !writableFinished);
     });
   }

@@ -67,6 +67,8 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
 
   /** Runs the call. What the program throws at once is thrown on, as without a mesh. */
   run(routed: Routed, call: InboundCall): void {
+    this.life.call = call;
+    this.life.mutual = call.peer.connection.principal !== undefined;
     const exchange = new FirstExchange(call, this.life);
     this.#grpc = call.protocol === 'grpc';
     let outcome: Promise<Reply<Served>>;
@@ -82,7 +84,7 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
 
   /** A request that is no call: refused before the stack. */
   reject(error: MeshError, grpc: boolean): void {
-    if (error.flag !== null) this.life.flag(error.flag);
+    this.life.refused(error);
     const local = this.#mesh.refusal(error, this.life);
     this.#outlet.answer(grpc ? asGrpc(local) : local, NONE);
   }
@@ -109,7 +111,7 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
    * of ours in its place would make the program's own throw. Only gRPC is told.
    */
   cancelled(error: MeshError): void {
-    if (error.flag !== null) this.life.flag(error.flag);
+    this.life.refused(error);
     this.#outlet.destroy(this.#grpc ? asGrpc(this.#mesh.refusal(error, this.life)) : undefined);
   }
 
@@ -130,8 +132,9 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
   /** Whoever works on his answer may stop. */
   #left(): void {
     this.life.rest(this);
-    this.life.flag('DC');
-    this.life.cancel(new MeshError('CANCELLED', 'the caller went away'));
+    const left = new MeshError('CANCELLED', 'the caller went away');
+    this.life.refused(left);
+    this.life.cancel(left);
   }
 
   #answer(local: Served, { edits }: Exchange): void {
@@ -141,7 +144,7 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
 
   #refuse(error: unknown, exchange: Exchange): void {
     if (this.#passed || !MeshError.is(error)) throw error;
-    if (error.flag !== null) this.life.flag(error.flag);
+    this.life.refused(error);
     this.#answer(this.#mesh.refusal(error, this.life), exchange);
   }
 

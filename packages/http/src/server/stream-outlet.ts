@@ -1,11 +1,13 @@
 import type { Clock, Exchange, LocalAnswer } from '@inmesh/core';
 import type { HeaderOp } from '@inmesh/policy';
-import { constants, type ServerHttp2Stream } from 'node:http2';
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { linesSize } from '../headers.ts';
 import { editRequest, type HeaderForms } from './edits.ts';
 import { rewritten } from './request-outlet.ts';
-import { countMessages } from './grpc-messages.ts';
+import { MessageWatch } from './grpc-messages.ts';
 import type { Outlet, Serving } from './serving.ts';
 import { Told } from './told.ts';
+import { weighStream } from './weight.ts';
 
 /** Header names that HTTP/2 has no place for (RFC 9113 §8.2.2). */
 const OF_CONNECTIONS: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade']);
@@ -33,9 +35,11 @@ export class StreamOutlet implements Outlet {
       const { sentTrailers } = stream as { sentTrailers?: Record<string, unknown> };
       const status = stream.headersSent ? Number(stream.sentHeaders[':status']) : 0;
       const grpcStatus = sentTrailers?.['grpc-status'] ?? (stream.headersSent ? stream.sentHeaders['grpc-status'] : undefined) ?? -1;
+      if (stream.headersSent) serving.life.responseHead = sizeOf(stream.sentHeaders);
       // A caller may also reset without an error: what was still open then is aborted.
       serving.end(status, Number(grpcStatus), stream.rstCode !== 0 || stream.aborted);
     });
+    serving.life.requestHead = linesSize(this.#request.rawHeaders);
     // Nobody else listens yet, and a caller who resets his stream must not end the process.
     stream.on('error', () => {});
   }
@@ -56,7 +60,7 @@ export class StreamOutlet implements Outlet {
     if (edits.request.length > 0) this.edit(edits.request);
     if (edits.response.length > 0) this.#editResponse(edits.response);
     this.#stream.mesh = new Told(exchange);
-    if (call.protocol === 'grpc') countMessages(this.#stream, exchange.life);
+    weighStream(this.#stream, exchange.life, call.protocol === 'grpc' ? new MessageWatch(exchange.life) : undefined);
     this.#pass();
   }
 
@@ -115,4 +119,8 @@ export class StreamOutlet implements Outlet {
       stream.close();
     }
   }
+}
+
+function sizeOf(headers: OutgoingHttpHeaders): number {
+  return linesSize(Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().flatMap((one) => [name, String(one)])));
 }
