@@ -1,4 +1,4 @@
-import type { Exchange, Reply, Transport } from './call.ts';
+import type { Exchange, Reply, Transport } from './exchange.ts';
 import type { Clock } from './clock.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Hash } from './hash.ts';

@@ -1,9 +1,11 @@
-export { type Call, type Edits, type Exchange, FirstExchange, type LocalAnswer, NO_EDITS, type Reply, type Transport } from './call.ts';
+export { type Call, type Edits, NO_EDITS } from './call.ts';
+export { type Exchange, FirstExchange, type LocalAnswer, type Reply, type Transport } from './exchange.ts';
 export { type Backoff, backoffMs } from './backoff.ts';
 export type { AuditRecord, AuditSink } from './ports/audit.ts';
 export type { CertificateSource, Identity, IdentityState, PeerVerifier, VerifiedPeer } from './ports/certificates.ts';
 export type { TokenOutcome, TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
-export type { Claims, Connection, Peer, Principal } from './peer.ts';
+export type { Claims, Connection, Peer, Principal, PeerMetadata } from './peer.ts';
+export type { MetadataExchange } from './ports/metadata.ts';
 export { type Clock, systemClock, type Timer } from './clock.ts';
 export type { Expiring } from './deadlines.ts';
 export type { Endpoint } from './endpoint/endpoint.ts';

@@ -1,4 +1,4 @@
-import type { Exchange } from './call.ts';
+import type { Exchange } from './exchange.ts';
 import type { EndpointState } from './endpoint/state.ts';
 import type { Filter, Runtime } from './handler.ts';
 

@@ -91,7 +91,7 @@ describe('the life of a call', () => {
     const told: unknown[] = [];
     life.observer = {
       ended: ({ endpoint: of }) => void told.push(['ended', of?.address]),
-      messages: (of, requests, responses) => void told.push([clock.now(), of?.address, requests, responses]),
+      messages: ({ endpoint: of }, requests, responses) => void told.push([clock.now(), of?.address, requests, responses]),
     };
     life.endpoint = testEndpoint('10.0.0.1:80');
     life.countMessages(1, 0);

@@ -180,7 +180,7 @@ export class Life implements Expiring, EndedCall {
   /** Messages of gRPC that passed, from the caller and to him. Only calls that count them pay for it. */
   countMessages(requests: number, responses: number): void {
     if (this.#ended) return;
-    this.#counts ??= this.#count((up, down) => this.observer.messages?.(this.endpoint, up, down));
+    this.#counts ??= this.#count((up, down) => this.observer.messages?.(this, up, down));
     this.#counts.add(requests, responses);
   }
 

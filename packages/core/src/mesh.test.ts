@@ -8,7 +8,7 @@ import {
   type VirtualHost,
 } from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
-import type { Exchange } from './call.ts';
+import type { Exchange } from './exchange.ts';
 import { NO_EDITS } from './call.ts';
 import { MeshError } from './errors.ts';
 import { Mesh, type MeshOptions } from './mesh.ts';

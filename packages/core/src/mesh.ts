@@ -1,5 +1,6 @@
 import type { Model, MtlsMode, Settings, Workload } from '@inmesh/policy';
-import type { Call, Exchange, LocalAnswer, Reply, Transport } from './call.ts';
+import type { Call } from './call.ts';
+import type { Exchange, LocalAnswer, Reply, Transport } from './exchange.ts';
 import { type Clock, systemClock, systemRandom } from './clock.ts';
 import { compile, type Compiler } from './compile.ts';
 import { Deadlines } from './deadlines.ts';
@@ -15,6 +16,7 @@ import { Life } from './life.ts';
 import { type Observer, silentObserver } from './observer.ts';
 import type { Peer } from './peer.ts';
 import type { HealthChecks } from './ports/health.ts';
+import type { MetadataExchange } from './ports/metadata.ts';
 import type { Resolver } from './ports/resolver.ts';
 import type { AuditSink } from './ports/audit.ts';
 import type { TokenVerifiers } from './ports/tokens.ts';
@@ -34,6 +36,8 @@ export interface MeshOptions {
   readonly localReplies?: 'answer' | 'throw';
   /** Verifies tokens of inbound calls. Without it a policy that speaks of tokens lets none pass. */
   readonly tokens?: TokenVerifiers;
+  /** How workloads tell each other who they are, for telemetry. Left out: they do not. */
+  readonly metadata?: MetadataExchange;
   /** Who keeps decisions about inbound calls. */
   readonly audit?: readonly AuditSink[];
 }
@@ -60,6 +64,8 @@ export interface MeshStatus {
  */
 export class Mesh {
   readonly clock: Clock;
+  /** How this workload tells others who it is, and reads what they say of themselves. */
+  readonly metadata: MetadataExchange | undefined;
   readonly #compiler: Compiler;
   readonly #throws: boolean;
   #current: Snapshot;
@@ -70,10 +76,11 @@ export class Mesh {
   #closing: Promise<void> | undefined = undefined;
   #allEnded: (() => void) | undefined = undefined;
 
-  private constructor(compiler: Compiler, throws: boolean, model: Model, version: string) {
+  private constructor(compiler: Compiler, { localReplies, metadata }: MeshOptions, model: Model, version: string) {
     this.clock = compiler.clock;
+    this.metadata = metadata;
     this.#compiler = compiler;
-    this.#throws = throws;
+    this.#throws = localReplies === 'throw';
     this.#current = compile(model, version, compiler);
     this.#current.activate();
     this.#appliedAt = this.clock.wall();
@@ -93,7 +100,7 @@ export class Mesh {
       tokens: options.tokens,
       sinks: options.audit ?? [],
     };
-    return new Mesh(compiler, options.localReplies === 'throw', model, version);
+    return new Mesh(compiler, options, model, version);
   }
 
   /** Compiles while the old snapshot serves, then swaps. Throws POLICY_INVALID and changes nothing if it cannot. */

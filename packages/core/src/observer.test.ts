@@ -72,6 +72,6 @@ test('messages are told to those who count them', () => {
     event: () => {},
   });
   const breaks: Observer = { route: () => ({ ended: () => {}, messages: broken }), event: () => {} };
-  joinObservers([counts('one'), counting().observer, breaks, counts('two')]).route(info).messages!(undefined, 1, 2);
+  joinObservers([counts('one'), counting().observer, breaks, counts('two')]).route(info).messages!(testEndedCall(), 1, 2);
   expect(heard).toEqual(['one 1 2', 'two 1 2']);
 });

@@ -45,7 +45,7 @@ export interface RouteObserver {
   /** A call, or a connection of TCP, is over. */
   ended(call: EndedCall): void;
   /** Messages of gRPC in both directions since it was last told: every reporting interval while they come, and when the call ends. Default: nobody counts. */
-  messages?(endpoint: Endpoint | undefined, requests: number, responses: number): void;
+  messages?(call: EndedCall, requests: number, responses: number): void;
   /** TCP: a connection is established, and it is known to whom. Comes once, before `bytes` and `ended`. */
   opened?(connection: EndedCall): void;
   /** TCP: bytes from client to server and back since it was last told, as `messages`. */
@@ -150,8 +150,8 @@ function joined(routes: readonly RouteObserver[]): RouteObserver {
         }
       }
     },
-    messages: (endpoint, requests, responses) => {
-      for (const route of routes) orSilent(() => route.messages?.(endpoint, requests, responses));
+    messages: (call, requests, responses) => {
+      for (const route of routes) orSilent(() => route.messages?.(call, requests, responses));
     },
     opened: (connection) => {
       for (const route of routes) orSilent(() => route.opened?.(connection));

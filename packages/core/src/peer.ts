@@ -23,11 +23,21 @@ export interface Connection {
 
 export type Claims = Readonly<Record<string, unknown>>;
 
+/** What a workload says of itself, unproven: for telemetry only. */
+export interface PeerMetadata {
+  readonly workload: string;
+  readonly namespace: string;
+  readonly cluster: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
 /** The caller of one inbound call. */
 export interface Peer {
   readonly connection: Connection;
   /** Who calls: proven by the connection, else by a hop token; undefined: nobody in particular. */
   readonly principal: Principal | undefined;
+  /** The caller's own account of itself; undefined: none. One object for equal accounts. */
+  readonly metadata: PeerMetadata | undefined;
   /** The client behind trusted proxies (X-Forwarded-For); without any, the TCP peer. */
   readonly clientAddress: string;
   /** Payload of the verified token; set by the authenticate filter, undefined without a token. */

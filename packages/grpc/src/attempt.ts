@@ -158,13 +158,15 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     const { edits, life, attempt } = this.#exchange;
     const edited = editedMetadata(metadata, edits.request);
     const waits = metadata.getOptions().waitForReady === true;
-    if (life.deadline === Infinity && hop === undefined && attempt === 0 && !waits) return edited;
+    const told = this.#placement.policy.location === 'internal' ? this.#tools.mesh.metadata?.header : undefined;
+    if (life.deadline === Infinity && hop === undefined && told === undefined && attempt === 0 && !waits) return edited;
     const result = edited === metadata ? metadata.clone() : edited;
     // The call waits for its service, not for this one endpoint.
     if (waits) result.setOptions({ ...metadata.getOptions(), waitForReady: false });
     // Not as grpc-js's deadline: the mesh keeps time itself, for all attempts together.
     if (life.deadline < Infinity) result.set('grpc-timeout', timeoutText(life.deadline - this.#tools.mesh.now()));
     if (hop !== undefined) result.set(HOP_HEADER, hop);
+    if (told !== undefined) result.set(...told);
     this.#count(result);
     return result;
   }

@@ -151,6 +151,8 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     // Mutual TLS proves it already.
     const token = identity === undefined ? this.#pools.hops?.sign(this.#placement.policy.service) : undefined;
     if (token !== undefined) (own ??= []).push(HOP_HEADER, token);
+    const { metadata } = this.#pools;
+    if (metadata !== undefined) (own ??= []).push(...metadata);
     return own;
   }
 

@@ -62,6 +62,11 @@ export class PoolTable {
     this.#credentials = credentials;
   }
 
+  /** Who this workload is, for services of the mesh. */
+  get metadata(): readonly [name: string, value: string] | undefined {
+    return this.#mesh.metadata?.header;
+  }
+
   get hops(): HopTokens | undefined {
     return this.#credentials?.hops;
   }

@@ -29,7 +29,7 @@ import {
 } from '@inmesh/http';
 import { type Document, type Problem, resolve, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource } from '@inmesh/policy/source';
-import { istioMetrics } from '@inmesh/telemetry';
+import { istioMetrics, metadataExchange } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
 import type { Facts } from './environment.ts';
@@ -159,7 +159,8 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     needed: registries.length === 0,
   });
   const { workload: me, facts } = await findWorkload(options.workload, registries);
-  const metrics = istioMetrics({ workload: me });
+  let keyring: Keyring | undefined;
+  const metrics = istioMetrics({ workload: me, principal: () => keyring?.identity()?.principal.uri });
   const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
@@ -167,6 +168,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     observer: joinObservers(observers),
     localReplies: options.localReplies,
     audit: options.audit,
+    metadata: metadataExchange(me),
     tokens: options.tokens ?? tokenVerifiers(),
   };
   const source = joinSources(
@@ -199,7 +201,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     engine = await Engine.create(resolve(began, me), began.fingerprint, engineOptions);
     // The source may have spoken again while the engine was made.
     if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
-    const keyring = await openKeyring(options, engine, engineOptions.observer);
+    keyring = await openKeyring(options, engine, engineOptions.observer);
     for (const { join } of registries) join?.(me);
     return await assemble(engine, { options, source, trouble, metrics, watch, keyring, registries, facts, document: () => document! });
   } catch (error) {

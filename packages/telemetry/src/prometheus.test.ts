@@ -1,10 +1,15 @@
 import type { Endpoint, RouteInfo } from '@inmesh/core';
 import { flagBit } from '@inmesh/core';
-import { DEFAULT_TELEMETRY } from '@inmesh/policy';
-import { fakeClock, type TestEndpoint, testEndedCall, testEndpoint, testPeer, testWorkload } from '@inmesh/core/testing';
+import { DEFAULT_TELEMETRY, type SideTelemetry } from '@inmesh/policy';
+import { fakeClock, type TestEndpoint, testCall, testEndedCall, testEndpoint, testPeer, testWorkload } from '@inmesh/core/testing';
 import fc from 'fast-check';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { type IstioMetrics, istioMetrics, type IstioMetricsOptions } from './prometheus.ts';
+
+setFlagsFromString('--expose_gc');
+const gc = runInNewContext('gc') as () => void;
 
 const workload = testWorkload({
   name: 'web', namespace: 'shop', cluster: 'east', labels: { app: 'web', version: 'v7', 'service.istio.io/canonical-name': 'storefront' },
@@ -119,7 +124,7 @@ describe('istio_requests_total', () => {
           request_protocol: 'http',
           response_code: '200',
           response_flags: '-',
-          connection_security_policy: 'unknown',
+          connection_security_policy: 'none',
         },
       },
     ]);
@@ -236,10 +241,36 @@ describe('istio_requests_total', () => {
     expect(new Map(found.map(([status, grpc, flags, value]) => [`${status} ${grpc} ${bits(flags as string)}`, value]))).toEqual(wanted);
   });
 
-  it('is not made of TCP connections', () => {
+  it('says by which identities a call was secured, and that of an endpoint nobody proved', () => {
+    const observed = metrics({ principal: () => 'spiffe://td/ns/shop/sa/web' });
+    const route = observed.route(reviews);
+    const to = endpoint('10.0.0.1:80');
+    for (const mutual of [true, false, true]) route.ended(testEndedCall({ endpoint: to, mutual }));
+    expect(
+      requests(observed).map(({ labels, value }) => [labels['source_principal'], labels['connection_security_policy'], value]),
+    ).toEqual([
+      ['spiffe://td/ns/shop/sa/web', 'mutual_tls', 2],
+      ['unknown', 'none', 1],
+    ]);
+  });
+
+  it('knows a host outside the mesh by the name it was called by', () => {
     const observed = metrics();
-    observed.route({ ...reviews, protocol: 'tcp' }).ended(testEndedCall({ status: 0 }));
-    expect(observed.text()).not.toContain('istio_requests_total');
+    const route = observed.route({
+      ...reviews,
+      cluster: 'PassthroughCluster',
+      service: 'PassthroughCluster',
+      serviceName: 'PassthroughCluster',
+      serviceNamespace: '',
+    });
+    for (const url of ['http://a.example:8080/', 'http://b.example/', 'http://a.example:8080/x'])
+      route.ended(testEndedCall({ call: testCall({ url }) }));
+    expect(
+      requests(observed).map(({ labels, value }) => [labels['destination_service'], labels['destination_service_name'], value]),
+    ).toEqual([
+      ['a.example:8080', 'PassthroughCluster', 2],
+      ['b.example', 'PassthroughCluster', 1],
+    ]);
   });
 });
 
@@ -275,9 +306,103 @@ describe('istio_request_duration_milliseconds', () => {
   });
 });
 
+describe('istio_request_bytes and istio_response_bytes', () => {
+  it('weigh what travelled, head and body', () => {
+    const observed = metrics();
+    observed.route(reviews).ended(testEndedCall({ requestHead: 200, requestBytes: 40, responseHead: 100, responseBytes: 900 }));
+    const facts = (name: string) => [
+      all(observed, `${name}_sum`)[0]!.value,
+      all(observed, `${name}_bucket`).find(({ value }) => value === 1)!.labels['le'],
+    ];
+    expect([facts('istio_request_bytes'), facts('istio_response_bytes')]).toEqual([
+      [240, '250'],
+      [1000, '1000'],
+    ]);
+  });
+});
+
+describe('connections of TCP', () => {
+  const tcp: RouteInfo = { ...reviews, protocol: 'tcp' };
+  const values = (from: IstioMetrics): unknown[] =>
+    ['opened', 'closed']
+      .map((what) => all(from, `istio_tcp_connections_${what}_total`).map(({ value, labels }) => [value, labels['response_flags']]))
+      .concat(['received', 'sent'].map((what) => all(from, `istio_tcp_${what}_bytes_total`).map(({ value }) => value) as never));
+
+  it('are counted as they open, while they last, and as they close, with 23 labels', () => {
+    const observed = metrics();
+    const route = observed.route(tcp);
+    const connection = testEndedCall({ endpoint: endpoint('10.0.0.1:80'), status: 0 });
+    route.opened!(connection);
+    route.bytes!(connection, 10, 2000);
+    route.bytes!(connection, 5, 0);
+    expect(values(observed)).toEqual([[[1, '-']], [[0, '-']], [15], [2000]]);
+    route.ended({ ...connection, flags: flagBit.UC });
+    expect(values(observed)).toEqual([[[1, '-'], [0, 'UC']], [[0, '-'], [1, 'UC']], [15, 0], [2000, 0]]); // prettier-ignore
+    const [{ labels }] = all(observed, 'istio_tcp_sent_bytes_total') as [Sample];
+    expect(Object.keys(labels)).toHaveLength(23);
+    expect(labels).toMatchObject({ request_protocol: 'tcp', reporter: 'source', destination_workload: 'reviews-v2' });
+    expect(observed.text()).not.toContain('istio_requests_total');
+  });
+
+  it('are counted at their destination too', () => {
+    const observed = metrics();
+    const of = observed.inbound!({ ...inbound, port: 6379, service: '', serviceName: '', serviceNamespace: '' });
+    const observer = of(testPeer({ principal: 'td/ns/shop/sa/web' }));
+    const connection = testEndedCall({ call: testCall({ protocol: 'tcp' }), status: 0 });
+    observer.opened!(connection);
+    observer.bytes!(connection, 1, 2);
+    observer.ended(connection);
+    expect(values(observed)).toEqual([[[1, '-']], [[1, '-']], [1], [2]]);
+  });
+});
+
+describe('rules of the policy over metrics', () => {
+  const ruled = (metricRules: SideTelemetry['metrics'], expression?: IstioMetricsOptions['expression']) => {
+    const observed = metrics(expression === undefined ? {} : { expression });
+    const route = observed.route({ ...reviews, telemetry: { ...DEFAULT_TELEMETRY.client, metrics: metricRules } });
+    return { observed, route };
+  };
+
+  it('turn one off, or all', () => {
+    const off = { disabled: true, tags: [] };
+    const { observed, route } = ruled({ REQUEST_SIZE: off, RESPONSE_SIZE: off });
+    route.ended(testEndedCall());
+    expect([...read(observed.text()).types.keys()].filter((name) => name.startsWith('istio_'))).toEqual([
+      'istio_requests_total', 'istio_request_duration_milliseconds', 'istio_build',
+    ]); // prettier-ignore
+    const none = ruled({ REQUEST_COUNT: off, REQUEST_DURATION: off, REQUEST_SIZE: off, RESPONSE_SIZE: off });
+    none.route.ended(testEndedCall());
+    expect(none.observed.text()).not.toContain('istio_request');
+  });
+
+  it('take labels away, and put others on, of one metric alone', () => {
+    const { observed, route } = ruled(
+      { REQUEST_COUNT: { disabled: false, tags: [{ name: 'source_principal', expression: null }, { name: 'path', expression: 'request.path' }, { name: 'broken', expression: 'x.y' }] } },
+      (text) => ({ call }) => (text === 'request.path' ? call?.path : undefined),
+    ); // prettier-ignore
+    for (const url of ['http://reviews/a', 'http://reviews/b', 'http://reviews/a']) route.ended(testEndedCall({ call: testCall({ url }) }));
+    const counted = requests(observed);
+    expect(counted.map(({ labels, value }) => [labels['path'], labels['broken'], value])).toEqual([['/a', 'unknown', 2], ['/b', 'unknown', 1]]); // prettier-ignore
+    expect(Object.keys(counted[0]!.labels)).not.toContain('source_principal');
+    const durations = all(observed, 'istio_request_duration_milliseconds_count');
+    expect(durations.map(({ labels, value }) => [labels['path'], labels['source_principal'], value])).toEqual([[undefined, 'unknown', 3]]);
+  });
+
+  it('that change bind the old series again: no counter goes back', () => {
+    const observed = metrics();
+    const count = (telemetry: SideTelemetry): void => observed.route({ ...reviews, telemetry }).ended(testEndedCall());
+    const { client } = DEFAULT_TELEMETRY;
+    count(client);
+    count({ ...client, metrics: { REQUEST_SIZE: { disabled: true, tags: [] } } });
+    expect([requests(observed)[0]!.value, all(observed, 'istio_request_bytes_count')[0]!.value]).toEqual([2, 1]);
+    count(client);
+    expect([requests(observed)[0]!.value, all(observed, 'istio_request_bytes_count')[0]!.value]).toEqual([3, 2]);
+  });
+});
+
 describe('the number of series', () => {
   it('is bounded; calls beyond are counted as overflow, and none is lost', () => {
-    const observed = metrics({ maxSeries: 5 * 23 });
+    const observed = metrics({ maxSeries: 5 * 67 });
     for (let host = 0; host < 50; host += 1) {
       const route = observed.route({ ...reviews, cluster: 'PassthroughCluster', service: `host${host}.example.com`, serviceName: '' });
       for (let call = 0; call < 3; call += 1) route.ended(testEndedCall());
@@ -290,11 +415,11 @@ describe('the number of series', () => {
       labels: { destination_service: 'overflow', destination_workload: 'overflow', response_code: 'overflow', reporter: 'source' },
     });
     expect(all(observed, 'inmesh_metrics_overflow_total')[0]!.value).toBe(135);
-    expect(all(observed, 'inmesh_metrics_series')[0]!.value).toBe(6 * 23);
+    expect(all(observed, 'inmesh_metrics_series')[0]!.value).toBe(6 * 67);
   });
 
   it('is bounded also in destinations and hosts, and what has a series keeps it', () => {
-    const observed = metrics({ maxSeries: 60 });
+    const observed = metrics({ maxSeries: 67 });
     const first = observed.route(reviews);
     first.ended(testEndedCall());
     for (let pod = 0; pod < 200; pod += 1) {
@@ -306,6 +431,64 @@ describe('the number of series', () => {
     expect(found[0]!.value).toBe(2);
     expect(found.reduce((sum, { value }) => sum + value, 0)).toBe(402);
   });
+
+  it('does not stand in the way for ever: who was not counted for ten minutes makes room', () => {
+    const clock = fakeClock();
+    const observed = metrics({ maxSeries: 3 * 67, clock });
+    const route = (service: string) => observed.route({ ...reviews, service });
+    const [old, busy] = [route('old'), route('busy')];
+    const scrape = (minutes: number): void => {
+      for (let minute = 0; minute < minutes; minute += 1) {
+        clock.advance(60_000);
+        busy.ended(testEndedCall());
+        observed.text();
+      }
+    };
+    for (const one of [old, busy, route('older')]) one.ended(testEndedCall());
+    scrape(5);
+    route('new').ended(testEndedCall());
+    expect(requests(observed).map(({ labels }) => labels['destination_service'])).toContain('overflow');
+    scrape(10);
+    route('new').ended(testEndedCall());
+    expect(requests(observed).map(({ labels, value }) => [labels['destination_service'], value])).toEqual([['busy', 16], ['new', 1]]); // prettier-ignore
+    // The overflow was idle, too; what was lost of it was told.
+    expect(all(observed, 'inmesh_metrics_evicted_total')[0]!.value).toBe(3);
+    expect(all(observed, 'inmesh_metrics_overflow_total')[0]!.value).toBe(1);
+    // Who comes back begins again, as after a restart.
+    old.ended(testEndedCall());
+    expect(requests(observed).at(-1)).toMatchObject({ value: 1, labels: { destination_service: 'old' } });
+  });
+
+  it('stays bounded under hosts, paths and callers without end, and so does memory', () => {
+    const observed = metrics({
+      maxSeries: 2000,
+      expression:
+        () =>
+        ({ call }) =>
+          call?.path,
+    });
+    const tags = [{ name: 'path', expression: 'request.path' }];
+    const telemetry = { ...DEFAULT_TELEMETRY.client, metrics: { REQUEST_COUNT: { disabled: false, tags } } };
+    const outside = observed.route({ ...reviews, cluster: 'PassthroughCluster', telemetry });
+    const of = observed.inbound!({ ...inbound, port: 8080, service: '', serviceName: '', serviceNamespace: '' });
+    const flood = (from: number, to: number): void => {
+      for (let at = from; at < to; at += 1) {
+        outside.ended(testEndedCall({ call: testCall({ authority: `host-${at}`, path: `/${at}` }) }));
+        of(testPeer({ principal: `td/ns/shop/sa/a${at}` })).ended(testEndedCall());
+      }
+    };
+    const heap = (): number => {
+      // Two, for what the first finds out to be weak.
+      for (let round = 0; round < 2; round += 1) gc();
+      return process.memoryUsage().heapUsed;
+    };
+    flood(0, 30_000);
+    const before = heap();
+    flood(30_000, 90_000);
+    expect(heap() - before).toBeLessThan(2e6);
+    expect(all(observed, 'inmesh_metrics_series')[0]!.value).toBeLessThan(2000 + 4 * 67);
+    expect(requests(observed).reduce((sum, { value }) => sum + value, 0)).toBe(180_000);
+  }, 30_000);
 });
 
 describe('messages of gRPC', () => {
@@ -320,10 +503,10 @@ describe('messages of gRPC', () => {
     const observed = metrics();
     const route = observed.route({ ...reviews, protocol: 'grpc' });
     expect(observed.text()).not.toContain('messages_total');
-    route.messages!(endpoint('10.0.0.1:80'), 1, 0);
-    route.messages!(endpoint('10.0.0.2:80'), 2, 5);
+    route.messages!(testEndedCall({ endpoint: endpoint('10.0.0.1:80') }), 1, 0);
+    route.messages!(testEndedCall({ endpoint: endpoint('10.0.0.2:80') }), 2, 5);
     // Another route to the service, as after a change of policy.
-    observed.route({ ...reviews, protocol: 'grpc' }).messages!(endpoint('10.0.0.1:80'), 0, 1);
+    observed.route({ ...reviews, protocol: 'grpc' }).messages!(testEndedCall({ endpoint: endpoint('10.0.0.1:80') }), 0, 1);
     expect(counted(observed)).toEqual([[3, 6]]);
     route.ended(testEndedCall({ endpoint: endpoint('10.0.0.1:80'), grpcStatus: 0 }));
     const outcome = new Set(['request_protocol', 'response_code', 'grpc_response_status', 'response_flags', 'connection_security_policy']);
@@ -336,9 +519,9 @@ describe('messages of gRPC', () => {
   it('are counted by destination, and of calls that reached none', () => {
     const observed = metrics();
     const route = observed.route({ ...reviews, protocol: 'grpc' });
-    route.messages!(endpoint('10.0.0.1:80'), 1, 1);
-    route.messages!(endpoint('10.0.0.3:80', { workload: 'reviews-v3' }), 2, 2);
-    route.messages!(undefined, 3, 0);
+    route.messages!(testEndedCall({ endpoint: endpoint('10.0.0.1:80') }), 1, 1);
+    route.messages!(testEndedCall({ endpoint: endpoint('10.0.0.3:80', { workload: 'reviews-v3' }) }), 2, 2);
+    route.messages!(testEndedCall(), 3, 0);
     expect(counted(observed)).toEqual([
       [1, 1],
       [2, 2],
@@ -346,16 +529,17 @@ describe('messages of gRPC', () => {
     ]);
   });
 
-  it('are counted at their destination too, one series for a caller however he proves who he is', () => {
+  it('are counted at their destination too, by who calls and how he proves it', () => {
     const observed = metrics();
     const of = observed.inbound!(info);
     const proven = testPeer({ principal: 'td/ns/shop/sa/storefront' });
-    of(proven).messages!(undefined, 1, 2);
+    of(proven).messages!(testEndedCall(), 1, 2);
     // By a hop token, over a connection of somebody else's.
-    of({ ...proven, connection: testPeer().connection }).messages!(undefined, 10, 20);
-    of(testPeer()).messages!(undefined, 5, 5);
+    of({ ...proven, connection: testPeer().connection }).messages!(testEndedCall(), 10, 20);
+    of(testPeer()).messages!(testEndedCall(), 5, 5);
     expect(counted(observed)).toEqual([
-      [11, 22],
+      [1, 2],
+      [10, 20],
       [5, 5],
     ]);
     const [{ labels }] = all(observed, 'istio_response_messages_total') as [Sample];
@@ -370,15 +554,20 @@ describe('messages of gRPC', () => {
   it('beyond the limit are counted in the overflow', () => {
     const observed = metrics({ maxSeries: 4 });
     for (let pod = 0; pod < 9; pod += 1)
-      observed.route({ ...reviews, protocol: 'grpc' }).messages!(endpoint(`10.0.0.${pod}:80`, { workload: `pod-${pod}` }), 1, 1);
-    observed.inbound!(info)(testPeer()).messages!(undefined, 1, 1);
-    for (let host = 0; host < 9; host += 1) observed.route({ ...reviews, service: `host-${host}` }).messages!(undefined, 1, 1);
+      observed.route({ ...reviews, protocol: 'grpc' }).messages!(
+        testEndedCall({ endpoint: endpoint(`10.0.0.${pod}:80`, { workload: `pod-${pod}` }) }),
+        1,
+        1,
+      );
+    observed.inbound!(info)(testPeer()).messages!(testEndedCall(), 1, 1);
+    for (let host = 0; host < 9; host += 1) observed.route({ ...reviews, service: `host-${host}` }).messages!(testEndedCall(), 1, 1);
     expect(counted(observed)).toEqual([
       [1, 1],
       [1, 1],
-      [17, 17],
+      [16, 16],
+      [1, 1],
     ]);
-    const found = all(observed, 'istio_request_messages_total').at(-1)!;
+    const found = all(observed, 'istio_request_messages_total').at(-2)!;
     expect(found.labels).toMatchObject({ destination_service: 'overflow', destination_workload: 'overflow' });
     expect(Object.keys(found.labels)).toHaveLength(20);
   });

@@ -1,5 +1,5 @@
 import type { ClusterPolicy, LoadBalancer } from '@inmesh/policy';
-import type { Exchange } from '../call.ts';
+import type { Exchange } from '../exchange.ts';
 import type { EndpointState } from '../endpoint/state.ts';
 
 /** What a balancer is told: its own settings, and what holds for every kind. */

@@ -1,4 +1,4 @@
-import type { Exchange } from '../call.ts';
+import type { Exchange } from '../exchange.ts';
 import type { EndpointState } from '../endpoint/state.ts';
 import type { Runtime } from '../handler.ts';
 import type { Building, Picker } from '../kind.ts';

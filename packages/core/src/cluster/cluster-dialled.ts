@@ -1,4 +1,5 @@
-import type { Call, Exchange } from '../call.ts';
+import type { Call } from '../call.ts';
+import type { Exchange } from '../exchange.ts';
 import { addressOf } from '../endpoint/static.ts';
 import { EndpointState } from '../endpoint/state.ts';
 import type { Picker } from '../kind.ts';

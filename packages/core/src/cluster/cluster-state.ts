@@ -1,6 +1,6 @@
 import type { ClusterPolicy, Service, Workload } from '@inmesh/policy';
 import { RetryBudget } from '../budget.ts';
-import type { Exchange, Reply, Transport } from '../call.ts';
+import type { Exchange, Reply, Transport } from '../exchange.ts';
 import type { Timer } from '../clock.ts';
 import { staticEndpoints } from '../endpoint/static.ts';
 import type { EndpointState } from '../endpoint/state.ts';

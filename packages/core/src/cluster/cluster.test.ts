@@ -1,7 +1,7 @@
 import type { ClusterPolicy, EndpointSpec, Service } from '@inmesh/policy';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Exchange, Reply } from '../call.ts';
+import type { Exchange, Reply } from '../exchange.ts';
 import type { Clock } from '../clock.ts';
 import { Deadlines } from '../deadlines.ts';
 import { staticResolver } from '../endpoint/static.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Exchange, Reply } from '../call.ts';
+import type { Exchange, Reply } from '../exchange.ts';
 import { Deadlines } from '../deadlines.ts';
 import { MeshError } from '../errors.ts';
 import { Life } from '../life.ts';

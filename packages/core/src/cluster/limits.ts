@@ -1,4 +1,4 @@
-import type { Exchange, Reply } from '../call.ts';
+import type { Exchange, Reply } from '../exchange.ts';
 import type { Timer } from '../clock.ts';
 import type { Expiring } from '../deadlines.ts';
 import type { MeshError } from '../errors.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ClusterPolicy } from '@inmesh/policy';
-import type { Exchange } from '../call.ts';
+import type { Exchange } from '../exchange.ts';
 import type { EndpointState } from '../endpoint/state.ts';
 import type { Runtime } from '../handler.ts';
 import {

@@ -3,7 +3,7 @@ import { REPICKS, triedBefore } from '../balancers/balancer.ts';
 import { building } from '../balancers/building.ts';
 import { Edf } from '../balancers/edf.ts';
 import { balance, type BalancerName } from '../balancers/index.ts';
-import type { Exchange } from '../call.ts';
+import type { Exchange } from '../exchange.ts';
 import type { EndpointState } from '../endpoint/state.ts';
 import type { Runtime } from '../handler.ts';
 import type { Building, Picker } from '../kind.ts';

@@ -122,6 +122,7 @@ function explainConnection({ inbound }: Model, connection: Connection, before: I
   const peer: Peer = {
     connection,
     principal: connection.principal,
+    metadata: undefined,
     clientAddress: connection.remoteAddress,
     claims: undefined,
     policy: '',

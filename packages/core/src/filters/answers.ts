@@ -1,5 +1,5 @@
 import type { HeaderOp } from '@inmesh/policy';
-import type { LocalAnswer } from '../call.ts';
+import type { LocalAnswer } from '../exchange.ts';
 import { GrpcStatus } from '../errors.ts';
 import { applyHeaderOps } from './header-ops.ts';
 

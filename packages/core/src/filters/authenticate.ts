@@ -1,5 +1,6 @@
 import type { HeaderOp, JwtRule } from '@inmesh/policy';
-import type { Call, Exchange, Reply, Transport } from '../call.ts';
+import type { Call } from '../call.ts';
+import type { Exchange, Reply, Transport } from '../exchange.ts';
 import { MeshError } from '../errors.ts';
 import type { Handler } from '../handler.ts';
 import { EditedCall } from '../inbound/edited-call.ts';

@@ -1,5 +1,5 @@
 import type { Fault } from '@inmesh/policy';
-import type { LocalAnswer } from '../call.ts';
+import type { LocalAnswer } from '../exchange.ts';
 import type { Handler } from '../handler.ts';
 import type { FilterKind } from '../kind.ts';
 import { localAnswer } from './answers.ts';

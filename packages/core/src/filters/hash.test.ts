@@ -1,6 +1,6 @@
 import type { HashKey } from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
-import type { Exchange } from '../call.ts';
+import type { Exchange } from '../exchange.ts';
 import type { Handler } from '../handler.ts';
 import { scriptedTransport, seededRandom, type TestCall, testExchange, testRuntime } from '../testing/index.ts';
 import { hash } from './hash.ts';

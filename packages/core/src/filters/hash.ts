@@ -1,5 +1,5 @@
 import type { HashKey } from '@inmesh/policy';
-import type { Exchange } from '../call.ts';
+import type { Exchange } from '../exchange.ts';
 import type { Runtime } from '../handler.ts';
 import type { FilterKind } from '../kind.ts';
 import { queryValue } from '../match/query.ts';

@@ -1,7 +1,7 @@
 import type { Hedging, RetryPolicy } from '@inmesh/policy';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Transport } from '../call.ts';
+import type { Transport } from '../exchange.ts';
 import { Deadlines } from '../deadlines.ts';
 import { flagBit, MeshError } from '../errors.ts';
 import type { Handler } from '../handler.ts';

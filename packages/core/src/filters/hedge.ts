@@ -1,5 +1,5 @@
 import type { Hedging, RetryPolicy } from '@inmesh/policy';
-import type { Exchange, Reply, Transport } from '../call.ts';
+import type { Exchange, Reply, Transport } from '../exchange.ts';
 import type { Timer } from '../clock.ts';
 import { MeshError } from '../errors.ts';
 import type { Handler, Runtime } from '../handler.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Exchange, Transport } from '../call.ts';
+import type { Exchange, Transport } from '../exchange.ts';
 import { Deadlines } from '../deadlines.ts';
 import { flagBit, MeshError } from '../errors.ts';
 import type { Handler } from '../handler.ts';

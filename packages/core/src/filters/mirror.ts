@@ -1,4 +1,4 @@
-import type { Exchange, Transport } from '../call.ts';
+import type { Exchange, Transport } from '../exchange.ts';
 import { MeshError } from '../errors.ts';
 import type { Handler } from '../handler.ts';
 import type { FilterKind } from '../kind.ts';

@@ -1,4 +1,4 @@
-import type { Reply } from '../call.ts';
+import type { Reply } from '../exchange.ts';
 
 /** A gRPC server's word on when, and whether, to come again (gRFC A6). */
 const PUSHBACK = 'grpc-retry-pushback-ms';

@@ -1,5 +1,5 @@
 import type { RetryPolicy, RetryWord } from '@inmesh/policy';
-import type { Reply } from '../call.ts';
+import type { Reply } from '../exchange.ts';
 import { GrpcStatus } from '../errors.ts';
 import type { Verdict } from '../verdict.ts';
 

@@ -1,6 +1,6 @@
 import type { RetryPolicy } from '@inmesh/policy';
 import { backoffMs } from '../backoff.ts';
-import type { Exchange, Reply, Transport } from '../call.ts';
+import type { Exchange, Reply, Transport } from '../exchange.ts';
 import { parseHttpDate } from '../clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import { MeshError } from '../errors.ts';

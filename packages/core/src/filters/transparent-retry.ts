@@ -1,4 +1,4 @@
-import type { Exchange, Reply, Transport } from '../call.ts';
+import type { Exchange, Reply, Transport } from '../exchange.ts';
 import { MeshError } from '../errors.ts';
 import type { FilterKind } from '../kind.ts';
 

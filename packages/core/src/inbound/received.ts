@@ -3,6 +3,7 @@ import type { Call } from '../call.ts';
 import { MeshError } from '../errors.ts';
 import { addressBytes } from '../match/cidr.ts';
 import type { Connection, Peer, Principal } from '../peer.ts';
+import type { MetadataExchange } from '../ports/metadata.ts';
 import type { VerifiedPeer } from '../ports/certificates.ts';
 import { normalizeTarget, type PathNormalization, type Target } from './normalize.ts';
 
@@ -131,17 +132,20 @@ export function readCall(
   { settings, inbound: { trustedHops } }: Model,
   editor: RequestEditor = { edit: (ops) => editLines(received.rawHeaders, ops) },
   hops?: HopProof,
+  exchange?: MetadataExchange,
 ): InboundCall {
   const { rawHeaders } = received;
   const unwanted = unwelcome(rawHeaders);
   // Read before it is taken away: it is for us alone. A connection that proves its caller needs no token.
   const principal = connection.principal ?? (hops === undefined ? undefined : sentBy(rawHeaders, hops));
+  const said = exchange !== undefined && unwanted.includes(exchange.header[0]) ? headerOf(rawHeaders, exchange.header[0]) : undefined;
+  const metadata = said === undefined ? undefined : exchange!.read(said);
   const address = addressOf(received, settings.pathNormalization);
   if (unwanted.length > 0) editor.edit(unwanted.map((name) => ({ op: 'remove', name })));
   // As a proxy does (RFC 9112 §3.2.2): clients write the proxy's own name there, and a program must not read another than rules did.
   if (isTunnel(received)) editor.edit([{ op: 'set', name: 'host', value: address.authority }]);
   const client = clientAddress(rawHeaders, trustedHops, connection.remoteAddress);
-  return new InboundCall(received, address, { connection, principal, clientAddress: client, claims: undefined, policy: '' });
+  return new InboundCall(received, address, { connection, principal, metadata, clientAddress: client, claims: undefined, policy: '' });
 }
 
 /** What must stand once: of two, we and those behind us might each read another (request smuggling, Envoy's header checks). */

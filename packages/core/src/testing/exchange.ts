@@ -1,5 +1,6 @@
 import type { Locality } from '@inmesh/policy';
-import { type Call, type Exchange, NO_EDITS } from '../call.ts';
+import { type Call, NO_EDITS } from '../call.ts';
+import type { Exchange } from '../exchange.ts';
 import type { Clock } from '../clock.ts';
 import { Deadlines } from '../deadlines.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';

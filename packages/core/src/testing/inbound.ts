@@ -1,6 +1,7 @@
 import { DEFAULT_TELEMETRY, type InboundModel, type JwtRule, type Model, OPEN_INBOUND } from '@inmesh/policy';
 import { testSettings } from './settings.ts';
-import type { Call, Exchange, LocalAnswer, Reply, Transport } from '../call.ts';
+import type { Call } from '../call.ts';
+import type { Exchange, LocalAnswer, Reply, Transport } from '../exchange.ts';
 import { NO_EDITS } from '../call.ts';
 import { MeshError } from '../errors.ts';
 import type { Handler } from '../handler.ts';

@@ -1,4 +1,4 @@
-import type { Claims, Connection, Peer, Principal } from '../peer.ts';
+import type { PeerMetadata, Claims, Connection, Peer, Principal } from '../peer.ts';
 
 /** `TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`, as policies write it. */
 export function testPrincipal(text: string): Principal {
@@ -8,12 +8,13 @@ export function testPrincipal(text: string): Principal {
 
 export interface TestPeer extends Partial<Omit<Connection, 'principal'>> {
   readonly principal?: string;
+  readonly metadata?: PeerMetadata;
   readonly clientAddress?: string;
   readonly claims?: Claims;
 }
 
 /** A caller at 10.0.0.9 on port 8080 of 10.0.0.1; in plaintext unless it has a principal. */
-export function testPeer({ principal, clientAddress, claims, ...connection }: TestPeer = {}): Peer {
+export function testPeer({ principal, metadata, clientAddress, claims, ...connection }: TestPeer = {}): Peer {
   const remoteAddress = connection.remoteAddress ?? '10.0.0.9';
   const proven = principal === undefined ? undefined : testPrincipal(principal);
   return {
@@ -27,6 +28,7 @@ export function testPeer({ principal, clientAddress, claims, ...connection }: Te
       remoteAddress,
     },
     principal: proven,
+    metadata,
     clientAddress: clientAddress ?? remoteAddress,
     claims,
     policy: '',

@@ -1,4 +1,4 @@
-import type { Exchange, LocalAnswer, Reply, Transport } from '../call.ts';
+import type { Exchange, LocalAnswer, Reply, Transport } from '../exchange.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import { MeshError } from '../errors.ts';
 import type { Placement } from '../placement.ts';

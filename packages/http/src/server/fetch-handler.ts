@@ -62,7 +62,7 @@ export function createFetchHandler<Rest extends unknown[]>(
         },
       };
       try {
-        serving.run(routed, readCall(received, connection, mesh.model, editor, hops));
+        serving.run(routed, readCall(received, connection, mesh.model, editor, hops, mesh.metadata));
       } catch (error) {
         if (!MeshError.is(error)) throw error;
         serving.reject(error, isGrpc(received.method, received.rawHeaders));

@@ -79,7 +79,7 @@ export class Gate {
     let call: InboundCall;
     try {
       if (retired) throw new MeshError('PERMISSION_DENIED', 'the certificate of this connection is not believed any more: connect again');
-      call = readCall(received, connection, mesh.model, outlet, this.#hops);
+      call = readCall(received, connection, mesh.model, outlet, this.#hops, mesh.metadata);
       if (connection.principal !== undefined) outlet.edit(link.told);
     } catch (error) {
       if (!MeshError.is(error)) throw error;

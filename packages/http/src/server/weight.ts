@@ -48,16 +48,23 @@ export function weighStream(stream: ServerHttp2Stream, life: Life, watch?: Strea
   const push = stream.push.bind(stream);
   const write = stream._write.bind(stream);
   const writev = stream._writev!.bind(stream);
+  const received = (chunk: Uint8Array): void => {
+    life.requestBytes += chunk.length;
+    watch?.received(chunk);
+  };
   const sent = (chunk: Uint8Array): void => {
     life.responseBytes += chunk.length;
     watch?.sent(chunk);
   };
+  // Node announces a stream after it has read on: what came in one packet with the headers is there already.
+  const early = stream.readableLength > 0 ? (stream.read() as Uint8Array | null) : null;
+  if (early !== null) {
+    received(early);
+    stream.unshift(early);
+  }
   // Not by listening: that would make the stream flow before the program is there. `push` is where Node puts what arrived.
   stream.push = (chunk: unknown, encoding) => {
-    if (chunk instanceof Uint8Array) {
-      life.requestBytes += chunk.length;
-      watch?.received(chunk);
-    }
+    if (chunk instanceof Uint8Array) received(chunk);
     return push(chunk, encoding);
   };
   // Below `write` and `end`, where all that is sent comes by, as bytes.
