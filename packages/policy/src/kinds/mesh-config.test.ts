@@ -12,7 +12,7 @@ const rows: readonly Row[] = [
   ['no connection to an endpoint', { connectionsPerEndpoint: 0 }, 'spec.connectionsPerEndpoint', /1 to/],
   ['a domain that is none', { domain: 'Cluster local' }, 'spec.domain', /DNS-1123/],
   ['a connectTimeout of 0', { connectTimeout: '0s' }, 'spec.connectTimeout', /0 means/],
-  ['a field of Istio that is not here', { accessLogFile: '/dev/stdout' }, 'spec.accessLogFile', /unknown field/],
+  ['a field of Istio that is not here', { ingressService: 'istio' }, 'spec.ingressService', /unknown field/],
 ]; // prettier-ignore
 
 describe('MeshConfig', () => {
