@@ -30,6 +30,9 @@ const STANDARD_LABELS = [
   'request_protocol', 'response_code', 'grpc_response_status', 'response_flags', 'connection_security_policy',
 ] as const; // prettier-ignore
 
+/** The label a tag becomes: letters, digits and underscores, as Envoy writes it (prometheus_stats.cc, sanitizeName). */
+export const labelName = (tag: string): string => tag.replace(/\W/g, '_').replace(/^(?=\d)/, '_');
+
 const mode = defaulted(
   oneOf('CLIENT_AND_SERVER', 'CLIENT', 'SERVER'),
   'CLIENT_AND_SERVER',
@@ -143,8 +146,8 @@ function checkOverride({ match, tagOverrides = {} }: Partly<Override>, at: Path,
   for (const [name, tag] of Object.entries(tagOverrides)) {
     const here = [...at, 'tagOverrides', name];
     if (name === '') report.error(here, 'the label has no name', 'name it');
-    else if (!/^[A-Za-z_]\w*$/.test(name))
-      report.error(here, `"${clip(name)}" is not a name of a label`, 'write letters, digits and underscores, and no digit first');
+    else if (labelName(name) !== name)
+      report.warning(here, `Prometheus has no label "${clip(name)}": it is written ${clip(labelName(name))}`, 'name it so here, too');
     if (tag?.operation === 'UPSERT' && tag.value === undefined)
       report.error([...here, 'value'], 'UPSERT needs a value', 'write a CEL expression, or operation: REMOVE');
     if (tag?.operation === 'REMOVE') {

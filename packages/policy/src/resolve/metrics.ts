@@ -1,5 +1,5 @@
 import { kindOf, type ExtensionProvider } from '../kinds/parts/extension-provider.ts';
-import { ISTIO_METRICS, type TelemetrySpec } from '../kinds/telemetry.ts';
+import { ISTIO_METRICS, labelName, type TelemetrySpec } from '../kinds/telemetry.ts';
 import type { IstioMetric, MetricRule, SideTelemetry } from '../telemetry.ts';
 import { compareText } from './order.ts';
 
@@ -57,7 +57,7 @@ function rulesOf(overrides: readonly Override[], mode: 'CLIENT' | 'SERVER'): Rul
       if (departure === undefined) departures.set(name, (departure = { disabled: false, tags: new Map() }));
       if (disabled !== undefined) departure.disabled = disabled;
       for (const [tag, { operation, value }] of Object.entries(tagOverrides))
-        departure.tags.set(tag, operation === 'REMOVE' ? null : (value ?? null));
+        departure.tags.set(labelName(tag), operation === 'REMOVE' ? null : (value ?? null));
     }
   }
   if (off) return NOTHING;
