@@ -173,10 +173,13 @@ const schema = v.object({
     {},
   ),
   enableTracing: defaulted(v.boolean(), true, 'Make spans, also where no provider of traces is named.', { honoured: 'HGWS' }),
-  accessLogFile: text('File of access logs, where defaultProviders names none; /dev/stdout is that of the process.', {
-    default: 'none',
-    honoured: 'HGWTS',
-  }),
+  accessLogFile: text(
+    'File of access logs, where defaultProviders names none; /dev/stdout is that of the process. A Telemetry replaces, filters or disables it.',
+    {
+      default: 'none',
+      honoured: 'HGWTS',
+    },
+  ),
   accessLogEncoding: defaulted(oneOf('TEXT', 'JSON'), 'TEXT', 'How lines of accessLogFile and of provider envoy are written.', {
     honoured: 'HGWTS',
   }),

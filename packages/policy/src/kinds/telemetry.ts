@@ -111,7 +111,7 @@ const schema = v.object({
     v.object({
       match: side('HGWTS'),
       providers: providerRefs('Providers of access logs. They replace those of the parent.', ALL.honoured),
-      disabled: flag('Log nothing there.'),
+      disabled: flag('Log nothing there. An entry that does not say so logs again, as in Istio, whatever its parent says.'),
       filter: optional(
         v.object({
           expression: required(celExpression, 'CEL expression over Envoy’s attributes; calls for which it is true are logged.'),
@@ -168,7 +168,7 @@ function checkOverride({ match, tagOverrides = {} }: Partly<Override>, at: Path,
 export const telemetry = telemetryKind({
   kind: 'Telemetry',
   summary:
-    'What is told of calls: metrics and their labels, traces, access logs; for the mesh (in the root namespace), a namespace, or some workloads.',
+    'What is told of calls: metrics and their labels, traces, access logs; for the mesh (in the root namespace), a namespace, or some workloads of its own namespace.',
   schema,
   checks: [rules],
 });

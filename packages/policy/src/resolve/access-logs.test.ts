@@ -130,6 +130,11 @@ describe('sinks of access logs', () => {
     expect(format({ accessLogEncoding: 'JSON', accessLogFormat: 'no JSON' })).toEqual(['/dev/stdout', { ...json, fields: null }]);
   });
 
+  it('of other providers are written as they say themselves', () => {
+    const spec = { extensionProviders: [{ name: 'mine', envoyFileAccessLog: { path: '/log' } }], accessLogEncoding: 'JSON' };
+    expect(sinkOf('mine', spec)).toEqual({ kind: 'file', path: '/log', format: { kind: 'text', format: null, omitEmptyValues: false } });
+  });
+
   it('of a provider that is declared under the name of a built-in one are its own', () => {
     const spec = { extensionProviders: [{ name: 'envoy', envoyFileAccessLog: { path: '/log', logFormat: { text: 'a' } } }], accessLogEncoding: 'JSON' }; // prettier-ignore
     expect(sinkOf('envoy', spec)).toEqual({

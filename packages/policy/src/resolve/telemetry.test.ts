@@ -48,9 +48,12 @@ describe('what is told of calls', () => {
   });
 
   it('is that of the root namespace once, for a workload that lives there', () => {
-    expect(sampling([telemetry('a', sampled(5), root), telemetry('b', sampled(6, forApp('reviews')), root)], { ...reviews, ...root })).toBe(
-      6,
-    );
+    const own = telemetry('b', sampled(6, forApp('reviews')), root);
+    expect(sampling([telemetry('a', sampled(5), root), own], { ...reviews, ...root })).toBe(6);
+    // Read a second time, the override would be one of the provider named below it.
+    const metrics = [{ overrides: [{ disabled: true }] }, { providers: [{ name: 'mine' }] }];
+    const mine = meshConfig({ extensionProviders: [{ name: 'mine', prometheus: {} }] });
+    expect(told([mine, telemetry('a', { metrics }, root)], { ...reviews, ...root }).client.metrics).toEqual({});
   });
 
   it('follows the root namespace that MeshConfig names', () => {
