@@ -29,6 +29,7 @@ describe('reference', () => {
       notHonoured: expect.stringContaining('waypoints') as string,
     });
     expect(field('VirtualService', 'spec.http[].mirrorPercent')?.deprecated).toContain('mirrorPercentage');
+    expect(field('Telemetry', 'spec.tracing[].customTags.<key>.literal')?.type).toBe('object'); // holds a value, but is no Percent
     expect(field('MeshConfig', 'spec.connectionsPerEndpoint')?.default).toBe('128');
   });
 

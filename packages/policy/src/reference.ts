@@ -76,8 +76,8 @@ function collect(shape: Shape, path: string, honoured: string, ignored: string, 
 function messageOf(shape: Shape): string | undefined {
   if (shape.kind === 'list') return messageOf(shape.item);
   if (shape.kind === 'map') return messageOf(shape.value);
-  const keys = shape.kind === 'object' ? [...shape.fields.keys()].join() : '';
-  return { 'exact,prefix,regex': 'StringMatch', value: 'Percent', number: 'PortSelector' }[keys];
+  const keys = shape.kind === 'object' ? [...shape.fields].map(([name, field]) => `${name}:${typeOf(field)}`).join() : '';
+  return { 'exact:string,prefix:string,regex:string': 'StringMatch', 'value:number': 'Percent', 'number:number': 'PortSelector' }[keys];
 }
 
 /** A constant default in words; empty lists and maps are no news. */

@@ -8,6 +8,7 @@ import { emptySubsets } from './empty-subsets.ts';
 import { gatewayOnly } from './gateway-only.ts';
 import { headRequests } from './head-requests.ts';
 import { hostPorts } from './host-ports.ts';
+import { latencyThresholds } from './latency-thresholds.ts';
 import { meshConfigs } from './mesh-configs.ts';
 import { mtlsConflicts } from './mtls-conflicts.ts';
 import { plaintextCallers } from './plaintext-callers.ts';
@@ -17,6 +18,8 @@ import { servicePorts } from './service-ports.ts';
 import { sidecars } from './sidecars.ts';
 import { splitRules } from './split-rules.ts';
 import { tcpDenied } from './tcp-denied.ts';
+import { telemetries } from './telemetries.ts';
+import { telemetryProviders } from './telemetry-providers.ts';
 import { failoverWithoutDetection, hiddenByPort, serverVerification } from './traffic-policies.ts';
 import { uncheckedTokens } from './unchecked-tokens.ts';
 import { unknownHosts } from './unknown-hosts.ts';
@@ -52,6 +55,9 @@ const analyzers: readonly Analyzer[] = [
   customProviders,
   mtlsConflicts,
   servicePorts,
+  telemetries,
+  telemetryProviders,
+  latencyThresholds,
 ];
 
 /** Lints over a whole document of sound resources. They warn and inform; they never reject. */

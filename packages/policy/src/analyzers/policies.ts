@@ -1,7 +1,7 @@
 import type { PolicyOperation, PolicyRule, PolicySource } from '../kinds/authorization-policy-schema.ts';
 import type { ResourceOf } from '../kinds/index.ts';
 
-/** What lints over policies of security.istio.io ask of them. */
+/** What lints over policies that select workloads ask of them. */
 
 export type Path = readonly (string | number)[];
 export type Policy = ResourceOf<'AuthorizationPolicy'>;
@@ -10,10 +10,10 @@ type Labels = Readonly<Record<string, string>>;
 type Security = ResourceOf<'AuthorizationPolicy' | 'RequestAuthentication' | 'PeerAuthentication'>;
 
 /** Labels a policy selects by; none: every workload. */
-export const selectorOf = ({ spec }: Pick<Security, 'spec'>): Labels => spec.selector?.matchLabels ?? {};
+export const selectorOf = ({ spec }: Pick<Security | ResourceOf<'Telemetry'>, 'spec'>): Labels => spec.selector?.matchLabels ?? {};
 
 /** It is attached to a gateway or waypoint, so that no workload obeys it. */
-export const elsewhere = ({ spec }: Policy | ResourceOf<'RequestAuthentication'>): boolean =>
+export const elsewhere = ({ spec }: Policy | ResourceOf<'RequestAuthentication' | 'Telemetry'>): boolean =>
   spec.targetRef !== undefined || (spec.targetRefs ?? []).length > 0;
 
 export const compatible = (a: Labels, b: Labels): boolean =>

@@ -1,7 +1,7 @@
 import type { Analyzer } from './analyzer.ts';
 import { destinationsOf } from './destinations.ts';
 
-/** Destinations, DestinationRules and HedgePolicies for hosts that no Service or ServiceEntry declares (IST0101, IST0174). */
+/** Destinations, objectives, DestinationRules and HedgePolicies for hosts that no Service or ServiceEntry declares (IST0101, IST0174). */
 export const unknownHosts: Analyzer = (world, tell) => {
   for (const rule of world.all('VirtualService'))
     for (const { destination, path } of destinationsOf(rule.spec)) {
@@ -13,6 +13,18 @@ export const unknownHosts: Analyzer = (world, tell) => {
     const host = world.host(rule.spec.host, rule.metadata.namespace);
     if (world.missing(host))
       tell(rule, 'warning', 'IST0174', ['spec', 'host'], `no service "${host}" is declared`, hintFor(rule.spec.host, host));
+  }
+  for (const objective of world.all('ServiceLevelObjective')) {
+    const host = world.host(objective.spec.service, objective.metadata.namespace);
+    if (world.missing(host))
+      tell(
+        objective,
+        'warning',
+        'IST0101',
+        ['spec', 'service'],
+        `no service "${host}" is declared`,
+        'nothing is counted for it; declare a Service or ServiceEntry, or correct the name',
+      );
   }
 };
 

@@ -10,11 +10,12 @@ export const unmatchedSelectors: Analyzer = (world, tell) => {
       .map(({ metadata, spec }) => ({ namespace: metadata.namespace, labels: { ...metadata.labels, ...spec.labels } })),
   ];
   const byNamespace = Map.groupBy(workloads, (one) => one.namespace);
-  for (const kind of ['PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy'] as const)
+  for (const kind of ['PeerAuthentication', 'RequestAuthentication', 'AuthorizationPolicy', 'Telemetry'] as const)
     for (const policy of world.all(kind)) {
       const labels = selectorOf(policy);
       const { namespace } = policy.metadata;
-      const there = namespace === world.rootNamespace ? workloads : (byNamespace.get(namespace) ?? []);
+      // A selector of a Telemetry reaches no further than its namespace, be it the root's.
+      const there = namespace === world.rootNamespace && kind !== 'Telemetry' ? workloads : (byNamespace.get(namespace) ?? []);
       if (Object.keys(labels).length > 0 && there.length > 0 && !there.some((one) => selects(labels, one.labels)))
         tell(
           policy,

@@ -15,7 +15,9 @@ import { peerAuthentication } from './peer-authentication.ts';
 import { referenceGrant } from './reference-grant.ts';
 import { requestAuthentication } from './request-authentication.ts';
 import { serviceEntry } from './service-entry.ts';
+import { serviceLevelObjective } from './service-level-objective.ts';
 import { sidecar } from './sidecar.ts';
+import { telemetry } from './telemetry.ts';
 import { virtualService } from './virtual-service.ts';
 import { workloadEntry } from './workload-entry.ts';
 import { workloadGroup } from './workload-group.ts';
@@ -24,7 +26,8 @@ const all = [
   virtualService, destinationRule, serviceEntry, workloadEntry, sidecar, workloadGroup, gateway,
   httpRoute, grpcRoute, backendTlsPolicy, referenceGrant, tcpRoute, tlsRoute,
   peerAuthentication, requestAuthentication, authorizationPolicy,
-  meshConfig, hedgePolicy,
+  telemetry,
+  meshConfig, hedgePolicy, serviceLevelObjective,
   service, endpointSlice, pod, node, configMap,
 ] as const; // prettier-ignore
 

@@ -69,6 +69,8 @@ const kindOf =
 export const istioKind = kindOf('networking.istio.io', ['v1', 'v1beta1', 'v1alpha3'], false);
 /** A kind of security.istio.io. */
 export const securityKind = kindOf('security.istio.io', ['v1', 'v1beta1'], false);
+/** A kind of telemetry.istio.io. */
+export const telemetryKind = kindOf('telemetry.istio.io', ['v1', 'v1alpha1'], false);
 /** A kind of the Gateway API. */
 export const gatewayApiKind = kindOf('gateway.networking.k8s.io', ['v1', 'v1beta1', 'v1alpha2', 'v1alpha3'], false);
 /** A core Kubernetes kind, of which we read a part. */

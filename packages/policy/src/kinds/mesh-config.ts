@@ -1,11 +1,25 @@
 import * as v from 'valibot';
-import { defaulted, list, optional, required } from '../schema/fields.ts';
-import { dnsName, exportTarget, oneOf, positiveDuration, whole } from '../schema/scalars.ts';
+import { defaulted, list, optional, required, text } from '../schema/fields.ts';
+import { dnsName, exportTarget, oneOf, percentNumber, positiveDuration, whole } from '../schema/scalars.ts';
 import { inmeshKind, type Check } from './kind.ts';
 import { checkConnectionPool, connectionPool } from './parts/connection-pool.ts';
+import { customTags } from './parts/custom-tag.ts';
+import { checkExtensionProviders, extensionProvider } from './parts/extension-provider.ts';
 import { checkLoadBalancer, checkLocalityLb, loadBalancerWith, localityLb, zoneAwareLb } from './parts/load-balancer.ts';
 import { checkOutlierDetection, outlierDetection } from './parts/outlier-detection.ts';
 import { checkRetries, retries } from './parts/retries.ts';
+
+const TRACER = 'spans are what the tracer of the process (OpenTelemetry) makes of them';
+
+/** Fields of an access log format of encoding JSON; undefined where the text is no JSON object. */
+export function jsonFields(format: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(format);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Readonly<Record<string, unknown>>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 const visibility = (what: string) =>
   defaulted(v.array(exportTarget), ['*'], `Namespaces that see ${what} without exportTo: \`.\` its own, \`*\` all, or names.`, {
@@ -117,11 +131,62 @@ const schema = v.object({
           ),
           {},
         ),
+        tracing: v.optional(
+          required(
+            v.object({
+              sampling: optional(
+                // As in Istio 0 cannot be told from nothing; a Telemetry can say it.
+                v.pipe(percentNumber, v.transform((percent) => (percent === 0 ? undefined : percent))), // prettier-ignore
+                'Percent of the traces that begin here and are kept, where no Telemetry says.',
+                { default: '1' },
+              ),
+              customTags: optional(customTags, 'Tags of each span, where no Telemetry names any.'),
+              maxPathTagLength: optional(v.number(), 'Most characters of a path in a span.', { notHonoured: TRACER }),
+              zipkin: optional(v.object({ address: text('Where Zipkin is.') }), 'Traces for Zipkin.', { notHonoured: TRACER }),
+            }),
+            'Traces.',
+            { honoured: 'HGWS' },
+          ),
+          {},
+        ),
       }),
-      'Settings of each workload, of which this is known here.',
-      { honoured: 'S' },
+      'Settings of each workload, of which these are known here.',
+      { honoured: 'HGWTS' },
     ),
     {},
+  ),
+  extensionProviders: list(
+    extensionProvider,
+    'Where metrics, traces and access logs go, by name. prometheus, envoy (lines on /dev/stdout) and stackdriver are there without being named.',
+    { honoured: 'HGWTS' },
+  ),
+  defaultProviders: v.optional(
+    required(
+      v.object({
+        metrics: defaulted(v.array(v.string()), ['prometheus'], 'Providers of metrics.'),
+        tracing: list(v.string(), 'Providers of traces, of which the first holds.'),
+        accessLogging: list(v.string(), 'Providers of access logs.'),
+      }),
+      'Providers that hold where no Telemetry names others.',
+      { honoured: 'HGWTS' },
+    ),
+    {},
+  ),
+  enableTracing: defaulted(v.boolean(), true, 'Make spans, also where no provider of traces is named.', { honoured: 'HGWS' }),
+  accessLogFile: text(
+    'File of access logs, where defaultProviders names none; /dev/stdout is that of the process. A Telemetry replaces, filters or disables it.',
+    {
+      default: 'none',
+      honoured: 'HGWTS',
+    },
+  ),
+  accessLogEncoding: defaulted(oneOf('TEXT', 'JSON'), 'TEXT', 'How lines of accessLogFile and of provider envoy are written.', {
+    honoured: 'HGWTS',
+  }),
+  accessLogFormat: optional(
+    v.pipe(v.string(), v.transform((format) => (format === '' ? undefined : format))), // prettier-ignore
+    'Format of these lines: command operators of Envoy; of encoding JSON an object of them, as text.',
+    { default: "Istio's own", honoured: 'HGWTS' },
   ),
   enableAutoMtls: defaulted(v.boolean(), true, 'Mutual TLS wherever both ends have an identity and no DestinationRule says otherwise.', {
     honoured: 'HGWT',
@@ -144,12 +209,20 @@ const blocks: Check<MeshConfigSpec> = (spec, report) => {
   checkLocalityLb(spec.localityLbSetting, ['localityLbSetting'], report);
   checkRetries(spec.defaultHttpRetryPolicy, ['defaultHttpRetryPolicy'], report);
   checkRetries(spec.defaultInboundHttpRetryPolicy, ['defaultInboundHttpRetryPolicy'], report);
+  checkExtensionProviders(spec.extensionProviders ?? [], ['extensionProviders'], report);
+  const { accessLogEncoding, accessLogFormat } = spec;
+  if (accessLogEncoding === 'JSON' && accessLogFormat !== undefined && jsonFields(accessLogFormat) === undefined)
+    report.warning(
+      ['accessLogFormat'],
+      "the format is no JSON object: Istio's own fields are written",
+      'write such as {"code": "%RESPONSE_CODE%"}',
+    );
 };
 
 /** Settings of the whole mesh, with the names of Istio's MeshConfig, and two of our own. */
 export const meshConfig = inmeshKind({
   kind: 'MeshConfig',
-  summary: 'Settings of the whole mesh: defaults of retries, timeouts, connections and visibility.',
+  summary: 'Settings of the whole mesh: defaults of retries, timeouts, connections, visibility, and of what is told of calls.',
   schema,
   checks: [blocks],
 });

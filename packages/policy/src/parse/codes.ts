@@ -1,7 +1,7 @@
 /** Every code a problem may carry. IST codes are those of istioctl analyze, for the same findings; INM codes are ours. */
 export const CODES = {
   IST0002: 'Deprecated: a field or value that Istio or the Gateway API deprecated.',
-  IST0101: 'Referenced resource not found: a host, subset, delegate or object that nothing here declares.',
+  IST0101: 'Referenced resource not found: a host, subset, delegate, provider or object that nothing here declares.',
   IST0106: 'Schema validation error: a value that cannot be, or values that exclude each other.',
   IST0107: 'Misplaced annotation: an annotation of inmesh.dev, or istio.io/dry-run, on a kind it has no meaning for.',
   IST0108: 'Unknown annotation: an annotation of inmesh.dev that is not known.',
@@ -17,6 +17,9 @@ export const CODES = {
   IST0131: 'VirtualService match that an earlier one makes ineffective.',
   IST0133: 'Schema warning: accepted, but probably not meant.',
   IST0134: 'ServiceEntry addresses required to tell TCP services apart.',
+  IST0157: 'Telemetry of access logs without any provider.',
+  IST0159: 'Conflicting Telemetry workload selectors: two Telemetries select one workload.',
+  IST0160: 'Multiple Telemetries without workload selectors in one namespace.',
   IST0173: 'DestinationRule subset that selects no endpoint.',
   IST0174: 'DestinationRule host that nothing here declares.',
   IST0177: 'Conflicting ServiceEntry protocols for one host and port.',
@@ -45,6 +48,7 @@ export const CODES = {
   INM0407: 'A CUSTOM policy whose provider cannot be asked: calls it matches are refused.',
   INM0408: 'A DestinationRule and a PeerAuthentication that contradict each other about mutual TLS.',
   INM0409: 'A port of a service where a port of the workload is meant.',
+  INM0501: 'A latency threshold between two bounds of the histogram that rules of Prometheus ask.',
 } as const;
 
 export type ProblemCode = keyof typeof CODES;

@@ -17,7 +17,6 @@ const OUR_GROUPS: ReadonlySet<string> = new Set([
 ]); // prettier-ignore
 
 const LATER = new Map([
-  ['telemetry.istio.io/Telemetry', 'metrics, traces and logs follow the options of the process'],
   ['networking.istio.io/EnvoyFilter', 'there is no Envoy to configure'],
   ['networking.istio.io/ProxyConfig', 'there is no proxy to configure'],
   ['extensions.istio.io/WasmPlugin', 'there is no proxy to extend'],

@@ -1,6 +1,5 @@
 import type { Document } from '../document.ts';
 import type { Model, Workload } from '../model.ts';
-import { DEFAULT_TELEMETRY } from '../telemetry.ts';
 import { backendTlsOf } from './backend-tls.ts';
 import { clustersOf } from './clusters.ts';
 import { rulesOf } from './destination-rule.ts';
@@ -8,11 +7,13 @@ import { gatewayRoutesOf } from './gateway-api.ts';
 import { hedgingsOf } from './hedging.ts';
 import { inboundOf } from './inbound.ts';
 import { meshOf, settingsOf } from './mesh-config.ts';
+import { objectivesOf } from './objectives.ts';
 import { compareText } from './order.ts';
 import { peerAuthenticationsOf, rulesForCallers } from './peer-authentication.ts';
 import { registryOf } from './registry.ts';
 import { declaredServices, visibleServices } from './services.ts';
 import { scopeOf, sidecarFor } from './sidecar.ts';
+import { telemetryOf } from './telemetry.ts';
 import { virtualHostsOf } from './virtual-hosts.ts';
 import { type Setting, virtualServicesOf } from './virtual-service.ts';
 
@@ -47,6 +48,8 @@ export function resolve(document: Document, workload: Workload): Model {
     ...scope.addressable.map(({ known }) => known.service),
     ...[...clusters.reached].map(({ service }) => service),
   ]);
+  const inbound = inboundOf(registry, workload, config, peers);
+  const hosted = new Set([...services, ...inbound.services].map(({ host }) => host));
   return {
     workload,
     settings: settingsOf(mesh, scope.outboundTrafficPolicy),
@@ -54,8 +57,8 @@ export function resolve(document: Document, workload: Workload): Model {
     hosts,
     clusters: clusters.all(),
     peers: rulesForCallers(peers),
-    inbound: inboundOf(registry, workload, config, peers),
-    telemetry: DEFAULT_TELEMETRY,
-    objectives: [],
+    inbound,
+    telemetry: telemetryOf(registry.of('Telemetry'), workload, config),
+    objectives: objectivesOf(registry.of('ServiceLevelObjective'), hosted, config.domain),
   };
 }

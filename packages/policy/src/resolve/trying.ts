@@ -90,6 +90,17 @@ export const peerAuthentication = security('PeerAuthentication');
 export const requestAuthentication = security('RequestAuthentication');
 export const authorizationPolicy = security('AuthorizationPolicy');
 
+export const telemetry = (name: string, spec: object, metadata: object = {}): string =>
+  JSON.stringify({ apiVersion: 'telemetry.istio.io/v1', kind: 'Telemetry', metadata: { name, namespace: 'default', ...metadata }, spec });
+
+export const objective = (name: string, spec: object, metadata: object = {}): string =>
+  JSON.stringify({
+    apiVersion: 'inmesh.dev/v1',
+    kind: 'ServiceLevelObjective',
+    metadata: { name, namespace: 'default', ...metadata },
+    spec,
+  });
+
 export const meshConfig = (spec: object): string =>
   JSON.stringify({ apiVersion: 'inmesh.dev/v1', kind: 'MeshConfig', metadata: { name: 'mesh' }, spec });
 

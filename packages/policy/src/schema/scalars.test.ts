@@ -1,7 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { nearest } from './nearest.ts';
-import { isDnsName, isIp, isIpOrCidr, isWildcardHost, labelKeyFault, parseDuration, regexFault } from './scalars.ts';
+import * as v from 'valibot';
+import {
+  duration,
+  isDnsName,
+  isIp,
+  isIpOrCidr,
+  isWildcardHost,
+  labelKeyFault,
+  longDuration,
+  parseDuration,
+  regexFault,
+} from './scalars.ts';
 
 describe('durations', () => {
   it.each([
@@ -21,6 +32,20 @@ describe('durations', () => {
   it.each(['', '5', 's', '1 s', '1d', '1s ', '1e3s', '--1s', '1.2.3s', '1S', 'infinity', '1'.repeat(70) + 's'])('%j is none', (text) =>
     expect(parseDuration(text)).toBeUndefined(),
   );
+
+  it.each([
+    ['30d', 2_592_000_000],
+    ['4w', 2_419_200_000],
+    ['1w1d1h1m1s', 694_861_000],
+    ['1.5d', 129_600_000],
+    ['500ms', 500],
+  ])('%s is %d ms where days and weeks are units', (text, ms) => {
+    expect(v.parse(longDuration, text)).toBe(ms);
+  });
+
+  it.each(['1D', '1 d', 'd', '-1d', '1y', '1mo'])('%j is none there either', (text) => expect(v.is(longDuration, text)).toBe(false));
+
+  it('of Istio know no days', () => expect(v.is(duration, '1d')).toBe(false));
 
   it('adds up whatever its parts', () => {
     fc.assert(

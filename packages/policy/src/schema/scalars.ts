@@ -3,22 +3,25 @@ import * as v from 'valibot';
 import { nearest } from './nearest.ts';
 import { must } from './fields.ts';
 
-const MS_OF = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+const MS_OF = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
 const GO_DURATION = /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/;
-const GO_PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
+const LONG_DURATION = /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h|d|w))+$/;
+const PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)/g;
 const GEP_DURATION = /^(?:\d{1,5}(?:h|m|s|ms)){1,4}$/;
 
 /** Milliseconds of a Go duration such as `1h2m3.5s`; undefined if it is none. `0` needs no unit. */
-export function parseDuration(text: string): number | undefined {
+export const parseDuration = (text: string): number | undefined => parseParts(text, GO_DURATION);
+
+function parseParts(text: string, form: RegExp): number | undefined {
   if (text.length > 64) return undefined;
   if (text === '0') return 0;
-  if (!GO_DURATION.test(text)) return undefined;
+  if (!form.test(text)) return undefined;
   let nanos = 0; // whole nanoseconds: 0.1ms + 0.2ms is 0.3ms
-  for (const [, amount, unit] of text.matchAll(GO_PART)) nanos += Math.round(Number(amount) * MS_OF[unit as keyof typeof MS_OF] * 1e6);
+  for (const [, amount, unit] of text.matchAll(PART)) nanos += Math.round(Number(amount) * MS_OF[unit as keyof typeof MS_OF] * 1e6);
   return (text.startsWith('-') ? -nanos : nanos) / 1e6;
 }
 
-const durationFrom = (least: number, isDuration: (text: string) => boolean, example: string) =>
+const durationFrom = (least: number, parse: (text: string) => number | undefined, example: string) =>
   v.pipe(
     v.string(({ input }) =>
       typeof input === 'number'
@@ -26,7 +29,7 @@ const durationFrom = (least: number, isDuration: (text: string) => boolean, exam
         : `a duration is expected\nwrite such as ${example}`,
     ),
     v.rawTransform<string, number>(({ dataset, addIssue, NEVER }) => {
-      const ms = isDuration(dataset.value) ? parseDuration(dataset.value) : undefined;
+      const ms = parse(dataset.value);
       if (ms === undefined)
         addIssue({ message: `"${clip(dataset.value)}" is not a duration\nwrite numbers with units, such as ${example}` });
       else if (ms < 0) addIssue({ message: `a duration of ${dataset.value} is negative` });
@@ -41,15 +44,18 @@ const positive = must<number>((ms) =>
 );
 
 /** Go duration → milliseconds; 0s or at least 1 ms (protobuf Duration fields of Istio). */
-export const duration = durationFrom(1, () => true, '500ms, 10s or 1m30s');
+export const duration = durationFrom(1, parseDuration, '500ms, 10s or 1m30s');
 
 /** As `duration`, but 0 is refused. */
 export const positiveDuration = v.pipe(duration, positive);
 
+/** As `duration`, with d (24 hours) and w (7 days) as units beside Go's. */
+export const longDuration = durationFrom(1, (text) => parseParts(text, LONG_DURATION), '12h, 30d or 4w');
+
 /** Gateway API duration (GEP-2257) → milliseconds: whole numbers of h, m, s, ms, at most four. 0s is allowed. */
 export const gepDuration = durationFrom(
   0,
-  (text) => GEP_DURATION.test(text),
+  (text) => (GEP_DURATION.test(text) ? parseDuration(text) : undefined),
   '500ms, 10s or 1m30s (GEP-2257: whole numbers of h, m, s, ms)',
 );
 

@@ -243,7 +243,30 @@ const resources: unknown[] = [
     metadata: { name: 'mesh' },
     spec: {
       trustDomainAliases: ['old.local'],
-      defaultConfig: { gatewayTopology: { numTrustedProxies: 1 } },
+      defaultConfig: {
+        gatewayTopology: { numTrustedProxies: 1 },
+        tracing: { sampling: 10, customTags: { team: { literal: { value: 'shop' } } } },
+      },
+      extensionProviders: [
+        {
+          name: 'json',
+          envoyFileAccessLog: {
+            path: '/dev/stderr',
+            logFormat: { labels: { code: '%RESPONSE_CODE%', by: { user: '%REQ(USER-AGENT)%' } } },
+          },
+        },
+        {
+          name: 'records',
+          envoyOtelAls: { service: 'otel.shop', port: 4317, logFormat: { text: '%PROTOCOL%', labels: { a: '%DURATION%' } } },
+        },
+        { name: 'spans', opentelemetry: { service: 'otel.shop', port: 4317, http: { path: '/v1/traces', timeout: '1s' } } },
+        { name: 'zip', zipkin: { service: 'zipkin.shop', port: 9411 } },
+        { name: 'als', envoyHttpAls: { service: 'als.shop', port: 80 } },
+      ],
+      defaultProviders: { metrics: ['prometheus'], tracing: ['spans'], accessLogging: ['json'] },
+      accessLogFile: '/dev/stdout',
+      accessLogEncoding: 'JSON',
+      accessLogFormat: '{"code": "%RESPONSE_CODE%"}',
       defaultHttpRetryPolicy: { attempts: 1, retryOn: 'reset' },
       connectTimeout: '2s',
       alwaysEjectOne: false,
@@ -254,6 +277,62 @@ const resources: unknown[] = [
     kind: 'HedgePolicy',
     metadata: { name: 'reviews', namespace: 'shop' },
     spec: { host: 'reviews', idempotent: ['/shop.Reviews/Get', '/shop.Reviews/List*'], delay: '50ms', maxAttempts: 3 },
+  },
+  {
+    apiVersion: 'inmesh.dev/v1',
+    kind: 'ServiceLevelObjective',
+    metadata: { name: 'reviews', namespace: 'shop' },
+    spec: {
+      service: 'reviews',
+      indicator: { latency: { threshold: '250ms' } },
+      objective: 99.9,
+      window: '4w2d',
+      enforcement: { when: 'ticket', actions: ['tightenRetries', 'freezeWeights'] },
+    },
+  },
+  {
+    apiVersion: 'telemetry.istio.io/v1',
+    kind: 'Telemetry',
+    metadata: { name: 'reviews', namespace: 'shop' },
+    spec: {
+      selector: { matchLabels: { app: 'reviews' } },
+      metrics: [
+        {
+          providers: [{ name: 'prometheus' }],
+          overrides: [
+            { match: { metric: 'ALL_METRICS', mode: 'CLIENT' }, disabled: true },
+            {
+              match: { metric: 'REQUEST_COUNT', mode: 'CLIENT_AND_SERVER' },
+              disabled: false,
+              tagOverrides: { request_host: { value: 'request.host' }, response_flags: { operation: 'REMOVE' } },
+            },
+            { match: { customMetric: 'mine' }, tagOverrides: { a: { operation: 'UPSERT', value: "'b'" } } },
+          ],
+          reportingInterval: '10s',
+        },
+      ],
+      tracing: [
+        {
+          match: { mode: 'SERVER' },
+          providers: [{ name: 'zip' }],
+          randomSamplingPercentage: 12.5,
+          disableSpanReporting: false,
+          customTags: {
+            a: { literal: { value: 'b' } },
+            b: { environment: { name: 'POD', defaultValue: 'none' } },
+            c: { header: { name: 'x-user' } },
+            d: { formatter: { value: '%RESPONSE_FLAGS%' } },
+          },
+          useRequestIdForTraceSampling: true,
+          enableIstioTags: false,
+          disableContextPropagation: true,
+        },
+      ],
+      accessLogging: [
+        { match: { mode: 'CLIENT' }, providers: [{ name: 'json' }, { name: 'records' }], filter: { expression: 'response.code >= 400' } },
+        { match: { mode: 'SERVER' }, disabled: true },
+      ],
+    },
   },
   core('Service', 'reviews', {
     spec: { selector: { app: 'reviews' }, ports: [{ name: 'http', port: 80, targetPort: 8080 }], clusterIP: '10.0.0.10' },

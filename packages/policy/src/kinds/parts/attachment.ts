@@ -3,12 +3,16 @@ import { documented, optional, required, text } from '../../schema/fields.ts';
 import { labels } from '../../schema/scalars.ts';
 import type { Partly, Report } from '../kind.ts';
 
+/** Which workloads a policy is for. */
+export const selectorOf = (honoured: string) =>
+  optional(
+    v.object({ matchLabels: v.optional(documented(labels, 'Labels a workload must carry, all of them.', { honoured }), {}) }),
+    'Workloads the policy is for.',
+    { default: 'all of the namespace; of a policy in the root namespace, all of the mesh', honoured },
+  );
+
 /** Which workloads a policy of security.istio.io is for. */
-export const selector = optional(
-  v.object({ matchLabels: v.optional(documented(labels, 'Labels a workload must carry, all of them.', { honoured: 'S' }), {}) }),
-  'Workloads the policy is for.',
-  { default: 'all of the namespace; of a policy in the root namespace, all of the mesh', honoured: 'S' },
-);
+export const selector = selectorOf('S');
 
 const AT_GATEWAYS = 'Istio applies it at gateways and waypoints, never at the workload itself; write a selector instead';
 
