@@ -1,6 +1,6 @@
 import type { Clock } from '@inmesh/core';
 import { head, sample } from './exposition.ts';
-import { familiesOf, ISTIO_FAMILIES, type Shape } from './istio-families.ts';
+import { ISTIO_FAMILIES, type Shape } from './istio-families.ts';
 
 /** One label set and its numbers, laid out by its shape. */
 export class Series {
@@ -159,6 +159,3 @@ export class SeriesBook {
     return text + sample(`${name}_sum`, labels, numbers[start + bounds.length + 1]!) + sample(`${name}_count`, labels, count);
   }
 }
-
-/** The families of a shape that are kept when none is turned off. */
-export const allParts = (shape: Shape): number => familiesOf(shape).reduce((bits, { bit }) => bits | bit, 0);
