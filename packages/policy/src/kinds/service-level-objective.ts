@@ -17,7 +17,7 @@ const share = v.pipe(
 
 const window = v.pipe(
   longDuration,
-  must<number>((ms) => (ms >= HOUR && ms <= 90 * 24 * HOUR ? undefined : 'the window is not from 1h to 90d')),
+  must<number>((ms) => (ms >= HOUR && ms <= 90 * 24 * HOUR ? undefined : 'the window is not from 1h to 90d\nwrite such as 30d or 4w')),
 );
 
 const schema = v.object({

@@ -157,7 +157,7 @@ function checkOverride({ match, tagOverrides = {} }: Partly<Override>, at: Path,
         report.warning(
           here,
           `${clip(name)} is none of Istio's labels, so there is nothing to remove but what another Telemetry added`,
-          guess === undefined ? `they are ${STANDARD_LABELS.join(', ')}` : `did you mean ${guess}?`,
+          guess === undefined ? 'remove it, unless it takes back what a parent adds' : `did you mean ${guess}?`,
         );
       }
     }
