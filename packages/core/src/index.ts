@@ -15,6 +15,7 @@ export {
   flagBit,
   FLAGS,
   GrpcStatus,
+  grpcStatusName,
   type GrpcStatusName,
   MeshError,
   type Phase,
@@ -51,6 +52,7 @@ export type { ExplainInboundRequest, ExplainInboundTools, InboundExplanation } f
 export type { Decision } from './inbound/authorization.ts';
 export { grpcStatusOf } from './filters/answers.ts';
 export { DEADLINE_HEADER } from './filters/deadline.ts';
+export { re2 } from './match/re2.ts';
 export { pause } from './filters/pause.ts';
 export { editLines, HOP_HEADER, type HopProof, type InboundCall, isGrpc, readCall, type Received } from './inbound/received.ts';
 export type { InboundView } from './inbound-table.ts';

@@ -77,6 +77,8 @@ export interface EndedCall {
   readonly responseHead: number;
   /** Both ends of the connection proved who they are. */
   readonly mutual: boolean;
+  /** Spoken in HTTP/2; else HTTP/1.1, or no HTTP at all. */
+  readonly http2: boolean;
   /** Attempts made. */
   readonly attempts: number;
   /** Milliseconds from the start of the latest attempt to its headers; −1: none came. */
