@@ -43,6 +43,7 @@ export {
   type RouteInfo,
   type RouteObserver,
   silentObserver,
+  silentRoute,
 } from './observer.ts';
 export { AWAITED, type Placement, type Wire } from './placement.ts';
 export type { HealthChecks, HealthWatch } from './ports/health.ts';
