@@ -54,11 +54,16 @@ function streamWriter(stream: Writable): Writer {
       new Promise((resolve, reject) => {
         // As console.log does: whoever read the stream may be gone, and an `error` nobody hears would end the process.
         const ignore = (): void => {};
+        const restore = (): void => void stream.removeListener('error', ignore);
         stream.once('error', ignore);
         stream.write(text, (error) => {
-          stream.removeListener('error', ignore);
-          if (error == null) resolve();
-          else reject(error);
+          // The event comes after this.
+          if (error != null) {
+            setImmediate(restore);
+            return reject(error);
+          }
+          restore();
+          resolve();
         });
       }),
     // Pipes and files are written at once (Node, "A note on process I/O").
