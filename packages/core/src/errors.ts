@@ -46,7 +46,7 @@ interface Row {
   readonly grpc: number;
   /** Who failed: `local` = the mesh refused or gave up, `upstream` = the other side or the way to it. */
   readonly origin: 'local' | 'upstream';
-  /** Envoy's RESPONSE_CODE_DETAILS (response code details of stream_info.h and the filters). */
+  /** Envoy's RESPONSE_CODE_DETAILS (envoy/stream_info/stream_info.h, resetReasonToString, and the filters' own). */
   readonly details: string;
 }
 
@@ -65,7 +65,7 @@ export const ERRORS = {
     status: 503,
     grpc: 14,
     origin: 'upstream',
-    details: 'upstream_reset_before_response_started{connection_failure}',
+    details: 'upstream_reset_before_response_started{remote_connection_failure}',
   },
   /** The connection ended while the call was on it. */
   RESET: {
@@ -98,7 +98,7 @@ export const ERRORS = {
   },
   RATE_LIMITED: { flag: 'RL', status: 429, grpc: 14, origin: 'local', details: 'local_rate_limited' },
   UNAUTHENTICATED: { flag: null, status: 401, grpc: 16, origin: 'local', details: 'jwt_authn_access_denied' },
-  PERMISSION_DENIED: { flag: null, status: 403, grpc: 7, origin: 'local', details: 'rbac_access_denied' },
+  PERMISSION_DENIED: { flag: null, status: 403, grpc: 7, origin: 'local', details: 'rbac_access_denied_matched_policy[none]' },
   /** A caller of ours sent what can be read in two ways, or in none. */
   BAD_REQUEST: { flag: 'DPE', status: 400, grpc: 13, origin: 'local', details: 'http1.codec_error' },
   FAULT_INJECTED: { flag: 'FI', status: 503, grpc: 14, origin: 'local', details: 'fault_filter_abort' },
@@ -123,6 +123,8 @@ export interface MeshErrorOptions {
   /** Overrides of the table's answer, for refusals whose status the policy names. */
   readonly status?: number;
   readonly grpc?: number;
+  /** Overrides the table's response code details, for refusals that say who gave them. */
+  readonly details?: string;
   /** What the caller is told, where that is not the message: a stranger need not learn which rule refused him. */
   readonly answer?: ToldCaller;
 }
@@ -142,6 +144,7 @@ export class MeshError extends Error {
   readonly status: number;
   readonly grpcStatus: number;
   readonly answer: ToldCaller | undefined;
+  readonly #details: string | undefined;
 
   constructor(code: Code, message: string, options: MeshErrorOptions = {}) {
     // Refusals are ordinary outcomes on the call path; a stack trace would cost more than the call.
@@ -155,6 +158,7 @@ export class MeshError extends Error {
     this.status = options.status ?? row.status;
     this.grpcStatus = options.grpc ?? row.grpc;
     this.answer = options.answer;
+    this.#details = options.details;
     Object.defineProperty(this, brand, { value: true });
   }
 
@@ -164,6 +168,12 @@ export class MeshError extends Error {
 
   get origin(): 'local' | 'upstream' {
     return ERRORS[this.code].origin;
+  }
+
+  /** Envoy's RESPONSE_CODE_DETAILS of a call that ends with this. */
+  get details(): string {
+    const details = this.#details ?? ERRORS[this.code].details;
+    return this.phase === 'answered' ? details.replace('_before_response_', '_after_response_') : details;
   }
 
   /** True across copies of this package in one process. */

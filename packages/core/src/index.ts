@@ -17,6 +17,7 @@ export {
   flagBit,
   FLAGS,
   GrpcStatus,
+  grpcStatusName,
   type GrpcStatusName,
   MeshError,
   type Phase,
@@ -44,6 +45,7 @@ export {
   type RouteInfo,
   type RouteObserver,
   silentObserver,
+  silentRoute,
 } from './observer.ts';
 export { AWAITED, type Placement, type Wire } from './placement.ts';
 export type { HealthChecks, HealthWatch } from './ports/health.ts';
@@ -53,6 +55,7 @@ export type { ExplainInboundRequest, ExplainInboundTools, InboundExplanation } f
 export type { Decision } from './inbound/authorization.ts';
 export { grpcStatusOf } from './filters/answers.ts';
 export { DEADLINE_HEADER } from './filters/deadline.ts';
+export { re2 } from './match/re2.ts';
 export { pause } from './filters/pause.ts';
 export { editLines, HOP_HEADER, type HopProof, type InboundCall, isGrpc, readCall, type Received } from './inbound/received.ts';
 export type { InboundView } from './inbound-table.ts';

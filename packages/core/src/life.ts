@@ -34,6 +34,7 @@ export class Life implements Expiring, EndedCall {
   requestHead = 0;
   responseHead = 0;
   mutual = false;
+  http2 = false;
   attempts = 0;
   /** Of answers the mesh gives itself; '' for the other side's. */
   #details = '';
@@ -83,8 +84,14 @@ export class Life implements Expiring, EndedCall {
   /** The call ended, or will, with this error: its flag, its details, and what it says of the connection. */
   refused(error: MeshError): void {
     if (error.flag !== null) this.flags |= flagBit[error.flag];
-    this.#details = ERRORS[error.code].details;
+    this.#details = error.details;
     if (error.code === 'CONNECT_FAILED' || error.code === 'RESET') this.failure = error.message;
+  }
+
+  /** The caller does not wait for the end. */
+  left(): void {
+    this.flags |= flagBit.DC;
+    this.#details = ERRORS.CANCELLED.details;
   }
 
   /** The policy answers by itself. */
@@ -228,6 +235,7 @@ export class Life implements Expiring, EndedCall {
     this.requestHead = life.requestHead;
     this.responseHead = life.responseHead;
     this.mutual = life.mutual;
+    this.http2 = life.http2;
     this.failure = life.failure;
     this.#answer = life.#answer;
     this.#attemptedAt = life.#attemptedAt;

@@ -77,6 +77,8 @@ export interface EndedCall {
   readonly responseHead: number;
   /** Both ends of the connection proved who they are. */
   readonly mutual: boolean;
+  /** Spoken in HTTP/2; else HTTP/1.1, or no HTTP at all. */
+  readonly http2: boolean;
   /** Attempts made. */
   readonly attempts: number;
   /** Milliseconds from the start of the latest attempt to its headers; −1: none came. */
@@ -105,6 +107,8 @@ export type MeshEvent =
   | { readonly type: 'call.retried'; readonly cluster: string; readonly attempt: number; readonly reason: string }
   | { readonly type: 'call.hedged'; readonly cluster: string; readonly attempt: number; readonly reason: 'slow' | 'failed' }
   | { readonly type: 'call.overflow'; readonly cluster: string; readonly limit: 'connections' | 'pending' | 'requests' | 'retries' }
+  /** Lines of an access log were lost, or (`dropped` 0) what a rule says of its format or filter means nothing. */
+  | { readonly type: 'log.failed'; readonly log: string; readonly reason: string; readonly dropped: number }
   | { readonly type: 'cluster.panic'; readonly cluster: string; readonly active: boolean };
 
 export const silentRoute: RouteObserver = { ended: () => {} };
@@ -121,17 +125,14 @@ export function joinObservers(observers: readonly Observer[]): Observer {
     },
     inbound: (info) => {
       const ports = observers.flatMap((observer) => orSilent(() => observer.inbound?.(info)) ?? []);
-      const [only] = ports;
-      if (only === undefined) return () => silentRoute;
-      // One observer is the rule. It remembers its series, so what stands around one is remembered with it: nothing is made per call.
-      const guarded = new WeakMap<RouteObserver, RouteObserver>();
-      const guard = (route: RouteObserver): RouteObserver => {
-        let found = guarded.get(route);
-        if (found === undefined) guarded.set(route, (found = joined([route])));
-        return found;
+      if (ports.length === 0) return () => silentRoute;
+      // Observers remember what they made for a peer, so what joins it is remembered with it: nothing is made per call.
+      const known = new Joins();
+      return (peer) => {
+        let at = known;
+        for (const port of ports) at = at.and(orSilent(() => port(peer)) ?? silentRoute);
+        return at.route;
       };
-      if (ports.length === 1) return (peer) => guard(orSilent(() => only(peer)) ?? silentRoute);
-      return (peer) => joined(ports.map((port) => orSilent(() => port(peer)) ?? silentRoute));
     },
     event: (event) => {
       for (const observer of observers) orSilent(() => observer.event(event));
@@ -139,7 +140,29 @@ export function joinObservers(observers: readonly Observer[]): Observer {
   };
 }
 
-function joined(routes: readonly RouteObserver[]): RouteObserver {
+/** The first of some observers of one route, and by who is next: those that were joined already. */
+class Joins {
+  readonly #routes: readonly RouteObserver[];
+  readonly #next = new WeakMap<RouteObserver, Joins>();
+  #joined: RouteObserver | undefined = undefined;
+
+  constructor(routes: readonly RouteObserver[] = []) {
+    this.#routes = routes;
+  }
+
+  and(route: RouteObserver): Joins {
+    let next = this.#next.get(route);
+    if (next === undefined) this.#next.set(route, (next = new Joins([...this.#routes, route])));
+    return next;
+  }
+
+  get route(): RouteObserver {
+    return (this.#joined ??= joined(this.#routes));
+  }
+}
+
+function joined(all: readonly RouteObserver[]): RouteObserver {
+  const routes = all.filter((route) => route !== silentRoute);
   return {
     ended: (call) => {
       for (const route of routes) {

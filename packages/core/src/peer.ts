@@ -14,6 +14,8 @@ export interface Connection {
   readonly principal: Principal | undefined;
   /** Address of the TCP peer, an IPv4-mapped one as IPv4; '' for Unix sockets. */
   readonly remoteAddress: string;
+  /** Left out: not known. */
+  readonly remotePort?: number;
   readonly localAddress: string;
   readonly localPort: number;
   readonly tls: boolean;

@@ -131,6 +131,7 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     if (credentials !== undefined) inner.setCredentials(credentials);
     const metadata = this.#headers(request.metadata, this.#hop(wire));
     life.mutual = wire.identity !== undefined;
+    life.http2 = true;
     life.requestHead = request.path.length + authority.length + PSEUDO_HEADERS + sizeOf(metadata);
     life.responseBytes = 0;
     inner.start(metadata, this);

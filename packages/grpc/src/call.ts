@@ -110,7 +110,7 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     if (this.#over) return;
     const given = { code, details, metadata: new (grpcJs().Metadata)() };
     this.#given = given;
-    this.#life?.flag('DC');
+    this.#life?.left();
     // Whoever works for the call may end it in words of his own meanwhile.
     this.#life?.cancel(new MeshError('CANCELLED', details));
     this.finish(given);

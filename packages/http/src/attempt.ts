@@ -128,6 +128,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const { body, wire } = request;
     const target = request.query === '' ? path : `${path}?${request.query}`;
     life.mutual = wired.identity !== undefined;
+    life.http2 = isHttp2(this.#placement, request);
     const own = this.#placement.policy.location === 'internal' ? this.#own(wired) : undefined;
     const headers = edited(request.headers, edits.request, edits.authority ?? request.authority, own);
     const sent = body instanceof ReplayBody ? this.#read(body) : body;

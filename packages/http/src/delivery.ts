@@ -146,7 +146,7 @@ export class Delivery implements Transport<Handable>, Application {
     if (this.#over) return;
     const own = MeshError.is(error) ? error : undefined;
     if (own !== undefined) this.#life?.refused(own);
-    if (own === undefined && !isCallers(error)) this.#life?.flag('DC');
+    if (own === undefined && !isCallers(error)) this.#life?.left();
     this.complete(this.#status, this.request.protocol === 'grpc' ? (own?.grpcStatus ?? GrpcStatus.CANCELLED) : -1);
     this.handler.onResponseError?.(this, error);
     this.#release();
@@ -170,7 +170,7 @@ export class Delivery implements Transport<Handable>, Application {
     if (this.aborted || this.#over) return;
     this.aborted = true;
     this.reason = reason ?? new Error('the request was aborted');
-    this.#life?.flag('DC');
+    this.#life?.left();
     const error = new MeshError('CANCELLED', 'the caller went away', { cause: this.reason });
     this.#chosen?.abort(this.reason);
     this.#life?.cancel(error);

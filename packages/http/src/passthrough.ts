@@ -1,4 +1,4 @@
-import type { Call, Life, Mesh } from '@inmesh/core';
+import { type Call, type Life, type Mesh, MeshError } from '@inmesh/core';
 import type { Duplex } from 'node:stream';
 import type { HeaderRecord } from './headers.ts';
 import { isLegacy, type LegacyHandler } from './legacy-handler.ts';
@@ -35,7 +35,9 @@ export class Passage {
   }
 
   failed(byCaller: boolean): void {
-    this.#life.flag(byCaller ? 'DC' : this.#status === 0 ? 'UF' : 'UC');
+    if (byCaller) this.#life.left();
+    else if (this.#status === 0) this.#life.refused(new MeshError('CONNECT_FAILED', 'no answer came'));
+    else this.#life.refused(new MeshError('RESET', 'the answer broke off', { phase: 'answered' }));
     this.ended();
   }
 

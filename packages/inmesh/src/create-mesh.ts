@@ -29,7 +29,7 @@ import {
 } from '@inmesh/http';
 import { type Document, type Problem, resolve, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource } from '@inmesh/policy/source';
-import { istioMetrics, metadataExchange } from '@inmesh/telemetry';
+import { accessLogs, istioMetrics, metadataExchange } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
 import type { Facts } from './environment.ts';
@@ -161,7 +161,8 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const { workload: me, facts } = await findWorkload(options.workload, registries);
   let keyring: Keyring | undefined;
   const metrics = istioMetrics({ workload: me, principal: () => keyring?.identity()?.principal.uri });
-  const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
+  const logs = accessLogs({ workload: me, onEvent: (event) => engineOptions.observer.event(event) });
+  const observers = [metrics, logs, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     health: healthChecks(),
@@ -203,11 +204,23 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
     keyring = await openKeyring(options, engine, engineOptions.observer);
     for (const { join } of registries) join?.(me);
-    return await assemble(engine, { options, source, trouble, metrics, watch, keyring, registries, facts, document: () => document! });
+    return await assemble(engine, {
+      options,
+      source,
+      trouble,
+      metrics,
+      logs,
+      watch,
+      keyring,
+      registries,
+      facts,
+      document: () => document!,
+    });
   } catch (error) {
     // Half a mesh is none: nothing may go on watching.
     watch.close();
     await engine?.close(0);
+    await logs.close();
     for (const { close } of registries) close?.();
     throw error;
   }
@@ -218,6 +231,7 @@ interface Parts {
   readonly source: PolicySource;
   readonly trouble: { readonly text: string };
   readonly metrics: { text(): string };
+  readonly logs: { close(): Promise<void> };
   readonly watch: { close(): void };
   readonly keyring: Keyring | undefined;
   readonly registries: readonly Registry[];
@@ -226,7 +240,7 @@ interface Parts {
 }
 
 async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
-  const { options, source, trouble, metrics, watch, keyring, registries, facts, document } = parts;
+  const { options, source, trouble, metrics, logs, watch, keyring, registries, facts, document } = parts;
   const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes, credentials: keyring });
   const room = new ServerRoom({ mesh: engine, credentials: keyring });
   let installed: Installed | undefined;
@@ -265,7 +279,8 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     for (const { close: release } of registries) release?.();
     // What was accepted is there at the next start.
     await source.lastGood?.idle();
-    // The last decisions are on their way to disk.
+    // The last calls and decisions are on their way to disk.
+    await logs.close();
     await Promise.allSettled((options.audit ?? []).map(async (sink) => sink.close?.()));
   };
   return {

@@ -1,5 +1,6 @@
 import type { Clock, EndedCall, Endpoint, InboundInfo, Peer, RouteInfo, RouteObserver } from '@inmesh/core';
 import type { SideTelemetry, Workload } from '@inmesh/policy';
+import { compileExpression } from './cel/expression.ts';
 import { labelText } from './exposition.ts';
 import type { Shape } from './istio-families.ts';
 import {
@@ -12,7 +13,7 @@ import {
   serviceLabels,
   sourceLabels,
 } from './istio-labels.ts';
-import { type Expression, type MetricPlan, planMetrics } from './metric-rules.ts';
+import { type CallExpression, type MetricPlan, planMetrics } from './metric-rules.ts';
 import { Pair } from './pair.ts';
 import { type Series, SeriesBook } from './series.ts';
 
@@ -29,8 +30,6 @@ export interface CallMetricsOptions {
   readonly clock: Clock;
   /** SPIFFE ID of the process, once it has one. */
   readonly principal: () => string | undefined;
-  /** Makes an expression of the policy ready. */
-  readonly expression: (text: string) => Expression;
 }
 
 /** One service as it is called: the pairs of its destinations. */
@@ -136,10 +135,21 @@ export class CallMetrics {
     if (side === undefined) {
       // A Map keeps the order of insertion: the oldest makes room.
       if (this.#sides.size >= SIDES) this.#sides.delete([...this.#sides.keys()][0]!);
-      side = { plan: planMetrics(telemetry, this.#options.expression), pairs: new Map(), services: new Map() };
+      side = { plan: planMetrics(telemetry, (text) => this.#expression(text)), pairs: new Map(), services: new Map() };
       this.#sides.set(key, side);
     }
     return side;
+  }
+
+  /** An expression that makes no sense here is as one that fails: what it was to say is unknown, and the metric is there. */
+  #expression(text: string): CallExpression {
+    const { workload, trustDomain, clock } = this.#options;
+    try {
+      const expression = compileExpression(text, { trustDomain, clock });
+      return (call, info) => expression(call, info, workload);
+    } catch {
+      return () => undefined;
+    }
   }
 
   #service(side: Side, info: RouteInfo, host: string): Destinations {

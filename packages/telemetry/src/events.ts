@@ -21,6 +21,7 @@ export class EventMetrics {
   readonly #identityFailures: Family;
   readonly #keys: Family;
   readonly #keyFailures: Family;
+  readonly #logLines: Family;
   readonly #families: Family[] = [];
   /** Addresses out of rotation by cluster: told twice, they still count once. */
   readonly #out = new Map<string, Set<string>>();
@@ -59,6 +60,7 @@ export class EventMetrics {
       'counter',
       'Keys of issuers that could not be had; the last ones stay in use.',
     );
+    this.#logLines = family('inmesh_access_log_dropped_total', 'counter', 'Lines of access logs that could not be written, by log.');
     // Counters one alerts on exist from the start, or their first increase would not be seen.
     this.#applied.add({}, 0);
     this.#rejected.add({}, 0);
@@ -98,6 +100,8 @@ export class EventMetrics {
         return this.#identityFailures.add({});
       case 'keys.changed':
         return this.#keys.set({ source: event.source }, event.total);
+      case 'log.failed':
+        return this.#logLines.add({ log: event.log }, event.dropped);
       case 'keys.failed':
         return this.#keyFailures.add({ source: event.source });
       default:

@@ -1,9 +1,10 @@
 import type { EndedCall, InboundInfo, RouteInfo } from '@inmesh/core';
 import type { MetricRule, SideTelemetry } from '@inmesh/policy';
+import { printValue } from './cel/expression.ts';
 import { familiesOf, type Shape } from './istio-families.ts';
 
 /** What an expression of the policy says of a call; undefined: it could not be evaluated. */
-export type Expression = (call: EndedCall, info: RouteInfo | InboundInfo) => unknown;
+export type CallExpression = (call: EndedCall, info: RouteInfo | InboundInfo) => unknown;
 
 /** Families of one shape that have the same labels. */
 export interface MetricGroup {
@@ -11,14 +12,14 @@ export interface MetricGroup {
   /** Standard labels that are left out. */
   readonly removed: ReadonlySet<string>;
   /** Labels that each call says for itself, a standard one's value included. */
-  readonly tags: readonly { readonly name: string; readonly expression: Expression }[];
+  readonly tags: readonly { readonly name: string; readonly expression: CallExpression }[];
 }
 
 /** Which families are kept, and with which labels, by shape. */
 export type MetricPlan = Readonly<Record<Shape, readonly MetricGroup[]>>;
 
 /** What the policy makes of Istio's metrics (Telemetry, `metrics[].overrides`). Families that nobody speaks of are one group. */
-export function planMetrics({ metrics }: SideTelemetry, compile: (text: string) => Expression): MetricPlan {
+export function planMetrics({ metrics }: SideTelemetry, compile: (text: string) => CallExpression): MetricPlan {
   const groupsOf = (shape: Shape): MetricGroup[] => {
     const byTags = new Map<string, { parts: number; readonly tags: MetricRule['tags'] }>();
     for (const { metric, bit } of familiesOf(shape)) {
@@ -42,15 +43,4 @@ export function planMetrics({ metrics }: SideTelemetry, compile: (text: string) 
 }
 
 /** What an expression comes to as a label; `unknown` where it fails, as in Istio. */
-export function tagText(value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-      return value === '' ? 'unknown' : value;
-    case 'number':
-    case 'bigint':
-    case 'boolean':
-      return String(value);
-    default:
-      return 'unknown';
-  }
-}
+export const tagText = (value: unknown): string => printValue(value) || 'unknown';

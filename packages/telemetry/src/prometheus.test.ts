@@ -357,8 +357,8 @@ describe('connections of TCP', () => {
 });
 
 describe('rules of the policy over metrics', () => {
-  const ruled = (metricRules: SideTelemetry['metrics'], expression?: IstioMetricsOptions['expression']) => {
-    const observed = metrics(expression === undefined ? {} : { expression });
+  const ruled = (metricRules: SideTelemetry['metrics']) => {
+    const observed = metrics();
     const route = observed.route({ ...reviews, telemetry: { ...DEFAULT_TELEMETRY.client, metrics: metricRules } });
     return { observed, route };
   };
@@ -378,7 +378,6 @@ describe('rules of the policy over metrics', () => {
   it('take labels away, and put others on, of one metric alone', () => {
     const { observed, route } = ruled(
       { REQUEST_COUNT: { disabled: false, tags: [{ name: 'source_principal', expression: null }, { name: 'path', expression: 'request.path' }, { name: 'broken', expression: 'x.y' }] } },
-      (text) => ({ call }) => (text === 'request.path' ? call?.path : undefined),
     ); // prettier-ignore
     for (const url of ['http://reviews/a', 'http://reviews/b', 'http://reviews/a']) route.ended(testEndedCall({ call: testCall({ url }) }));
     const counted = requests(observed);
@@ -460,13 +459,7 @@ describe('the number of series', () => {
   });
 
   it('stays bounded under hosts, paths and callers without end, and so does memory', () => {
-    const observed = metrics({
-      maxSeries: 2000,
-      expression:
-        () =>
-        ({ call }) =>
-          call?.path,
-    });
+    const observed = metrics({ maxSeries: 2000 });
     const tags = [{ name: 'path', expression: 'request.path' }];
     const telemetry = { ...DEFAULT_TELEMETRY.client, metrics: { REQUEST_COUNT: { disabled: false, tags } } };
     const outside = observed.route({ ...reviews, cluster: 'PassthroughCluster', telemetry });

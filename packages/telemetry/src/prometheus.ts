@@ -3,7 +3,6 @@ import type { Workload } from '@inmesh/policy';
 import { CallMetrics, DEFAULT_BUCKETS } from './calls.ts';
 import { EventMetrics } from './events.ts';
 import { head, labelText, sample } from './exposition.ts';
-import type { Expression } from './metric-rules.ts';
 
 export interface IstioMetricsOptions {
   /** Who this process is: the source labels of every series. */
@@ -23,8 +22,6 @@ export interface IstioMetricsOptions {
   /** Tag of istio_build. Default `unknown`. */
   readonly version?: string;
   readonly clock?: Clock;
-  /** Makes an expression of the policy ready to be asked. */
-  readonly expression?: (text: string) => Expression;
 }
 
 export interface IstioMetrics extends Observer {
@@ -41,14 +38,13 @@ export function istioMetrics(options: IstioMetricsOptions): IstioMetrics {
     maxSeries = 20_000,
     version = 'unknown',
     principal = () => undefined,
-    expression = () => () => undefined,
     clock = systemClock,
   } = options;
   if (buckets.length === 0 || buckets.some((bound, index) => !Number.isFinite(bound) || bound <= (buckets[index - 1] ?? -Infinity))) {
     throw new MeshError('MISUSE', `buckets must be finite and ascending, found [${buckets.join(', ')}]`);
   }
   if (!(maxSeries > 0)) throw new MeshError('MISUSE', `maxSeries must be above 0, found ${maxSeries}`);
-  const calls = new CallMetrics({ workload, trustDomain, buckets, maxSeries, clock, principal, expression });
+  const calls = new CallMetrics({ workload, trustDomain, buckets, maxSeries, clock, principal });
   const events = new EventMetrics(clock, maxSeries);
   const build =
     head('istio_build', 'gauge', 'The mesh in this process; 1.') +

@@ -90,5 +90,7 @@ const REALM = 256;
 function challenge({ scheme, authority, path }: Call, status: 401 | 403, reason: string): MeshError {
   const uri = `${scheme}://${authority}${path}`.replaceAll(/[^\x21\x23-\x5b\x5d-\x7e]/g, '').slice(0, REALM);
   const headers: [string, string][] = status === 401 ? [['www-authenticate', `Bearer realm="${uri}", error="invalid_token"`]] : [];
-  return new MeshError(status === 401 ? 'UNAUTHENTICATED' : 'PERMISSION_DENIED', reason, { answer: { body: reason, headers } });
+  // Envoy jwt_authn: generateRcDetails(error_msg).
+  const details = `jwt_authn_access_denied{${reason.replaceAll(/\s+/g, '_')}}`;
+  return new MeshError(status === 401 ? 'UNAUTHENTICATED' : 'PERMISSION_DENIED', reason, { details, answer: { body: reason, headers } });
 }

@@ -49,6 +49,8 @@ export const ACCESS_DENIED = 'RBAC: access denied';
 function denied(rule: string): MeshError {
   const why = rule === '' ? 'no ALLOW policy matches' : `denied by ${rule}`;
   return new MeshError('PERMISSION_DENIED', `${why}; inmesh explain --inbound tells more`, {
+    // Envoy rbac: responseDetail(policy_id).
+    details: `rbac_access_denied_matched_policy[${rule === '' ? 'none' : rule}]`,
     answer: { body: ACCESS_DENIED, headers: [] },
   });
 }

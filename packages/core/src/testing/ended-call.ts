@@ -14,6 +14,7 @@ export function testEndedCall(given: Partial<EndedCall> = {}): EndedCall {
     requestHead: 0,
     responseHead: 0,
     mutual: false,
+    http2: false,
     attempts: 1,
     upstreamMs: -1,
     details: 'via_upstream',

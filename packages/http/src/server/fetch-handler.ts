@@ -99,6 +99,7 @@ class FetchOutlet implements Outlet {
   readonly #ops: HeaderOp[] = [];
   #serving: Serving | undefined = undefined;
   #closed = false;
+  #headers: Headers | undefined = undefined;
 
   constructor(
     request: Request,
@@ -114,6 +115,10 @@ class FetchOutlet implements Outlet {
 
   watch(serving: Serving): void {
     this.#serving = serving;
+  }
+
+  header(name: string): string | undefined {
+    return this.#headers?.get(name) ?? undefined;
   }
 
   get closed(): boolean {
@@ -143,6 +148,7 @@ class FetchOutlet implements Outlet {
   }
 
   #answered(response: Response, ops: readonly HeaderOp[]): void {
+    this.#headers = response.headers;
     this.#end(response.status, false);
     this.#resolve(ops.length === 0 ? response : edited(new Response(response.body, response), ops));
   }

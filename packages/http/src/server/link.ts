@@ -91,6 +91,7 @@ function factsOf(socket: Socket, principal: Principal | undefined): Connection {
   return {
     principal,
     remoteAddress: plain(socket.remoteAddress),
+    remotePort: socket.remotePort,
     localAddress: plain(socket.localAddress),
     localPort: socket.localPort ?? 0,
     tls: secured.encrypted ?? false,

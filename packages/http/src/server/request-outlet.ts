@@ -12,6 +12,12 @@ export function rewritten({ call, edits }: Exchange, path = call.path): string {
   return query === '' ? path : `${path}?${query}`;
 }
 
+/** All lines of a name in the head of an answer, joined. */
+function headerIn(head: string, name: string): string | undefined {
+  const lines = head.split('\r\n').filter((line) => line[name.length] === ':' && line.slice(0, name.length).toLowerCase() === name);
+  return lines.length === 0 ? undefined : lines.map((line) => line.slice(name.length + 1).trim()).join(',');
+}
+
 /** Bytes of the body of a refused request that are read and thrown away; of a longer one the connection is closed instead. */
 const MOST_THROWN_AWAY = 65_536;
 
@@ -36,6 +42,12 @@ export class RequestOutlet implements Outlet {
       weigh(this.#request, this.#response, serving.life);
       serving.end(headersSent ? statusCode : 0, -1, !writableFinished);
     });
+  }
+
+  header(name: string): string | undefined {
+    // Node keeps the head it has written, and of headers that came all at once nothing else.
+    const { _header: written } = this.#response as { _header?: string | null };
+    return headerIn(written ?? '', name);
   }
 
   get closed(): boolean {

@@ -25,6 +25,8 @@ export interface Outlet {
   /** Hands the request to the program, as these filters have left it. */
   proceed(exchange: Exchange): void;
   answer(local: LocalAnswer, ops: readonly HeaderOp[]): void;
+  /** Of the answer, once it was sent, by lower-case name. */
+  header(name: string): string | undefined;
   /** Says with the answer that no other call may come on this connection. */
   last(): void;
   /** The caller is gone, or the answer is under way already: there is nothing to say. */
@@ -120,6 +122,7 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
     if (this.#over) return;
     this.#over = true;
     if (gone && this.life.why === undefined) this.#left();
+    if (status !== 0) this.life.answered(this.#outlet, this.life.responseHead);
     this.life.end(status, this.#grpc && grpcStatus < 0 ? this.#unsaid() : grpcStatus, this.#mesh.now());
     this.#link?.leave(this);
   }

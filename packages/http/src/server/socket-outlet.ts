@@ -32,6 +32,9 @@ export class SocketOutlet implements Outlet {
     this.#socket.on('error', () => this.#socket.destroy());
   }
 
+  /** The program writes its answer by hand. */
+  header(): undefined {}
+
   get closed(): boolean {
     return this.#status !== 0 || this.#socket.destroyed;
   }

@@ -39,9 +39,15 @@ export class StreamOutlet implements Outlet {
       // A caller may also reset without an error: what was still open then is aborted.
       serving.end(status, Number(grpcStatus), stream.rstCode !== 0 || stream.aborted);
     });
+    serving.life.http2 = true;
     serving.life.requestHead = linesSize(this.#request.rawHeaders);
     // Nobody else listens yet, and a caller who resets his stream must not end the process.
     stream.on('error', () => {});
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#stream.sentHeaders[name];
+    return value === undefined ? undefined : String(value);
   }
 
   get closed(): boolean {

@@ -1,0 +1,104 @@
+import { type EndedCall, MeshError } from '@inmesh/core';
+import type { AccessLogFormat } from '@inmesh/policy';
+import type { CallInfo } from '../facts.ts';
+import { ISTIO_JSON, ISTIO_TEXT } from './istio.ts';
+import { compileOperator, type FormatTools, type Reader } from './operators.ts';
+
+/** A line of text for a call that ended, its newline with it. */
+export type Format = (call: EndedCall, info: CallInfo, endedAt: number) => string;
+
+/** A line as JSON values, before it is text. */
+export type JsonFormat = (call: EndedCall, info: CallInfo, endedAt: number) => Record<string, unknown>;
+
+/** Compiles a format once. Throws POLICY_INVALID for operators nobody knows. */
+export function compileFormat(format: AccessLogFormat, tools: FormatTools): Format {
+  if (format.kind === 'json') {
+    const fields = compileJson(format.fields ?? ISTIO_JSON, format.omitEmptyValues, tools);
+    return (call, info, endedAt) => `${JSON.stringify(fields(call, info, endedAt))}\n`;
+  }
+  const text = format.format ?? ISTIO_TEXT;
+  // As Istio does: a line is a line.
+  return compileText(text.endsWith('\n') ? text : `${text}\n`, format.omitEmptyValues, tools);
+}
+
+/** Text with command operators. What a call does not have is `-`, or nothing (`omitEmptyValues`). */
+export function compileText(text: string, omitEmptyValues: boolean, tools: FormatTools): Format {
+  const empty = omitEmptyValues ? '' : '-';
+  const parts = parse(text, tools);
+  return (call, info, endedAt) => {
+    let line = '';
+    for (const part of parts) line += typeof part === 'string' ? part : printed(part(call, info, endedAt), empty);
+    return line;
+  };
+}
+
+/**
+ * JSON with command operators in its strings. One that is a single operator keeps the operator's type, null where the call has none; others
+ * are text. `omitEmptyValues` leaves keys without a value out (Envoy's JSON formatter).
+ */
+export function compileJson(fields: Readonly<Record<string, unknown>>, omitEmptyValues: boolean, tools: FormatTools): JsonFormat {
+  const compiled = Object.entries(fields).map(([name, value]) => [name, compileValue(value, omitEmptyValues, tools)] as const);
+  return (call, info, endedAt) => {
+    const line: Record<string, unknown> = {};
+    for (const [name, read] of compiled) {
+      const value = read(call, info, endedAt);
+      if (value !== undefined) line[name] = value;
+      else if (!omitEmptyValues) line[name] = null;
+    }
+    return line;
+  };
+}
+
+type ValueReader = (call: EndedCall, info: CallInfo, endedAt: number) => unknown;
+
+function compileValue(value: unknown, omitEmptyValues: boolean, tools: FormatTools): ValueReader {
+  if (typeof value === 'string') {
+    const [only, ...others] = parse(value, tools);
+    return typeof only === 'function' && others.length === 0 ? only : compileText(value, omitEmptyValues, tools);
+  }
+  if (Array.isArray(value)) {
+    const items = value.map((item) => compileValue(item, omitEmptyValues, tools));
+    return (call, info, endedAt) => items.map((read) => read(call, info, endedAt) ?? null);
+  }
+  if (typeof value === 'object' && value !== null) return compileJson(value as Readonly<Record<string, unknown>>, omitEmptyValues, tools);
+  return () => value;
+}
+
+/** Envoy's grammar of an operator: its name, arguments up to the last `)`, and the most characters it may have. */
+const OPERATOR = /%(?:%|([A-Z0-9_]+)(?:\((.*?)\))?(?::([0-9]+))?%)/gs;
+
+function parse(text: string, tools: FormatTools): readonly (string | Reader)[] {
+  const parts: (string | Reader)[] = [];
+  let end = 0;
+  const literal = (until: number): void => {
+    const between = text.slice(end, until);
+    if (between.includes('%')) throw new MeshError('POLICY_INVALID', `"${between.trim()}" holds a % that begins no command operator`);
+    if (between !== '') parts.push(between);
+  };
+  for (const found of text.matchAll(OPERATOR)) {
+    literal(found.index);
+    const [all, name, argument, most] = found;
+    parts.push(name === undefined ? '%' : limited(compileOperator(name, argument, tools), most));
+    end = found.index + all.length;
+  }
+  literal(text.length);
+  return parts;
+}
+
+function limited(read: Reader, most: string | undefined): Reader {
+  if (most === undefined) return read;
+  const length = Number(most);
+  return (call, info, endedAt) => {
+    const value = read(call, info, endedAt);
+    return value === undefined ? undefined : typeof value === 'string' ? value.slice(0, length) : value;
+  };
+}
+
+/** What strangers wrote must not begin a line of its own. */
+const CONTROL = /[\0-\x1f\x7f\u2028\u2029]/;
+
+function printed(value: string | number | boolean | undefined, empty: string): string {
+  if (value === undefined) return empty;
+  if (typeof value !== 'string') return String(value);
+  return CONTROL.test(value) ? JSON.stringify(value).slice(1, -1) : value;
+}
