@@ -16,6 +16,7 @@ export {
   FLAGS,
   GrpcStatus,
   type GrpcStatusName,
+  grpcStatusName,
   MeshError,
   type Phase,
   printFlags,
