@@ -22,7 +22,8 @@ export interface AdminOptions {
   readonly port: number;
   /** Names this port may be addressed by besides IP addresses and localhost. */
   readonly allowedHosts?: readonly string[];
-  readonly metrics: { text(): string };
+  /** May answer later. */
+  readonly metrics: { text(): string | Promise<string> };
   readonly status: () => unknown;
   readonly snapshot: () => unknown;
   /** Left out: there is no /explain. May answer later. */
@@ -103,7 +104,7 @@ function pagesOf({ metrics, status, snapshot, explain, ready }: AdminOptions): P
       body: `inmesh admin\n\n${[...pages].map(([path, { says }]) => `${path.padEnd(10)} ${says}\n`).join('')}`,
     }),
   });
-  pages.set('/metrics', { says: 'Prometheus text', show: () => ({ status: 200, type: CONTENT_TYPE, body: metrics.text() }) });
+  pages.set('/metrics', { says: 'Prometheus text', show: async () => ({ status: 200, type: CONTENT_TYPE, body: await metrics.text() }) });
   pages.set('/ready', { says: '200 once a policy is in force, else 503', show: () => json(ready() ? 200 : 503, { ready: ready() }) });
   pages.set('/status', { says: 'policy version, clusters and their endpoints, as JSON', show: () => json(200, status()) });
   pages.set('/snapshot', { says: 'what is in force: the traffic model, as JSON', show: () => json(200, snapshot()) });

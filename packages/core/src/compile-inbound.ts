@@ -4,6 +4,7 @@ import type { Handler, Runtime } from './handler.ts';
 import { compileCors, type CompiledCors } from './filters/cors.ts';
 import { type Authorization, asksForPeer, compileAuthorization, decideConnection } from './inbound/authorization.ts';
 import { createLedger } from './inbound/ledger.ts';
+import { RbacStats } from './inbound/rbac-stats.ts';
 import { NOBODY_VERIFIES } from './inbound/verified.ts';
 import { type InboundInfo, silentRoute } from './observer.ts';
 import type { AuditSink } from './ports/audit.ts';
@@ -27,6 +28,7 @@ export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, 
   const verifier = verifierOf(inbound.jwt, tokens, runtime);
   const ledger = createLedger(sinks, authorization, runtime.clock);
   const cors = corsOf(inbound);
+  const rbac = runtime.lease('rbac', () => new RbacStats());
   const mtls = (port: number): MtlsMode => inbound.mtls.ports[port] ?? inbound.mtls.mode;
   const named = asksForPeer(inbound.authorization);
 
@@ -48,7 +50,17 @@ export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, 
     };
     const observerOf = runtime.observer.inbound?.(info) ?? (() => silentRoute);
     const handler: Handler = inboundStack(
-      { mtls: mtls(port), observer: silentRoute, observerOf, cors, jwt: inbound.jwt, verifier, authorization, ledger },
+      {
+        mtls: mtls(port),
+        observer: silentRoute,
+        observerOf,
+        cors,
+        jwt: inbound.jwt,
+        verifier,
+        authorization,
+        ledger,
+        stats: rbac.at(port),
+      },
       runtime,
     );
     return { kind: 'route', handler, observer: silentRoute, calls };
@@ -62,6 +74,7 @@ export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, 
       forTcp ??= compileAuthorization(inbound.authorization, 'tcp');
       return decideConnection(forTcp, peer);
     },
+    rbac: () => rbac.view(),
     view: () => ({
       mtls: inbound.mtls.mode,
       mtlsPorts: inbound.mtls.ports,

@@ -5,6 +5,7 @@ import { leaseFeed } from './cluster/feed.ts';
 import type { Deadlines } from './deadlines.ts';
 import { staticResolver } from './endpoint/static.ts';
 import { MeshError } from './errors.ts';
+import { charging } from './filters/charge.ts';
 import type { Handler, Runtime } from './handler.ts';
 import type { Hash } from './hash.ts';
 import type { LeaseBook } from './lease.ts';
@@ -61,7 +62,7 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
     /** Who counts the calls of a route to a cluster; null where there is no cluster of ours. */
     const observerOf = (cluster: Cluster | undefined, name: string, host: string, route: string): RouteObserver => {
       const service = services.get(cluster?.policy.service ?? host);
-      return observer.route({
+      const counting = observer.route({
         side: 'client',
         cluster: name,
         service: service?.host ?? host,
@@ -71,6 +72,7 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
         protocol: cluster?.policy.protocol === 'GRPC' ? 'grpc' : 'http',
         telemetry: model.telemetry.client,
       });
+      return cluster === undefined ? counting : charging(cluster.stats, counting);
     };
     const observed = (host: VirtualHost, route: Route, destination: Destination | undefined): RouteObserver =>
       observerOf(

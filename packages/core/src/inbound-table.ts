@@ -1,5 +1,6 @@
 import type { MtlsMode } from '@inmesh/policy';
 import type { Decision } from './inbound/authorization.ts';
+import type { RbacView } from './inbound/rbac-stats.ts';
 import type { Peer } from './peer.ts';
 import type { Routed } from './routed.ts';
 
@@ -12,6 +13,8 @@ export interface InboundTable {
   asksForPeer(port: number): boolean;
   /** May a TCP connection come in, whose bytes are nobody's business? */
   admit(peer: Peer): Decision;
+  /** What AuthorizationPolicies decided, by port. */
+  rbac(): readonly RbacView[];
   view(): InboundView;
 }
 

@@ -64,3 +64,5 @@ export { grpcPortOf } from './route/grpc-port.ts';
 export { Mesh, type MeshOptions, type MeshStatus } from './mesh.ts';
 export type { Routed } from './routed.ts';
 export type { ClusterView, EndpointView } from './cluster/cluster.ts';
+export { CONNECT_BOUNDS, UpstreamStats, type UpstreamView } from './upstream-stats.ts';
+export type { RbacView } from './inbound/rbac-stats.ts';

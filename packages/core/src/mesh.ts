@@ -22,6 +22,8 @@ import type { AuditSink } from './ports/audit.ts';
 import type { TokenVerifiers } from './ports/tokens.ts';
 import type { Routed } from './routed.ts';
 import type { Snapshot, SnapshotView } from './snapshot.ts';
+import type { RbacView } from './inbound/rbac-stats.ts';
+import type { UpstreamView } from './upstream-stats.ts';
 
 export interface MeshOptions {
   /** Asked in order; the first that handles a service resolves it. Static endpoints of the document need none. */
@@ -140,6 +142,21 @@ export class Mesh {
 
   now(): number {
     return this.clock.now();
+  }
+
+  /** What is in force, and since when (milliseconds since 1970). */
+  get policy(): { readonly version: string; readonly appliedAt: number } {
+    return { version: this.#current.version, appliedAt: this.#appliedAt };
+  }
+
+  /** Envoy's statistics of the clusters that were used, as they stand. */
+  upstream(): readonly UpstreamView[] {
+    return this.#current.upstream();
+  }
+
+  /** Decisions of AuthorizationPolicies about calls of others, by port. */
+  rbac(): readonly RbacView[] {
+    return this.#current.inbound.rbac();
   }
 
   /** Where a call goes under the policy in force. Never throws; a call that may not go anywhere gets a handler that says why. */

@@ -1,5 +1,6 @@
 import type { MeshError } from './errors.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
+import type { UpstreamStats } from './upstream-stats.ts';
 import type { ClusterPolicy } from '@inmesh/policy';
 
 /** Connections to one endpoint. `close` lets calls that are on them finish. */
@@ -21,6 +22,8 @@ export interface Placement {
   readonly wires: Map<string, Wire>;
   /** Connection settings, TLS and protocol of the destination. */
   readonly policy: ClusterPolicy;
+  /** Of the endpoint's cluster: transports count its connections there. */
+  readonly stats: UpstreamStats;
   /** Response headers arrived. grpcStatus −1: none in the headers. AWAITED: not before the trailers, which then say it. */
   responded(status: number, grpcStatus: number): void;
   /** The attempt is over: body read to its end (no error), or failed, or dropped (`CANCELLED`). */

@@ -10,6 +10,7 @@ import type { Peer } from './peer.ts';
 import type { HostTable } from './route/hosts.ts';
 import type { RouteTable } from './route/table.ts';
 import type { CallCount, Routed } from './routed.ts';
+import type { UpstreamView } from './upstream-stats.ts';
 
 /** A virtual host, ready: its routes in order, and what answers when none matches. */
 export interface CompiledHost {
@@ -104,6 +105,11 @@ export class Snapshot {
       const unknown = view.resolution === 'pending' && view.endpoints.length === 0 && cluster.policy.resolution !== 'static';
       return unknown ? undefined : view.endpoints.map(({ endpoint }) => endpoint);
     });
+  }
+
+  /** Statistics of the clusters that were used. */
+  upstream(): readonly UpstreamView[] {
+    return [...this.#parts.clusters.values()].flatMap((cluster) => cluster.upstream() ?? []);
   }
 
   view(): SnapshotView {

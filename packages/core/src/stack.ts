@@ -3,6 +3,7 @@ import type { Call } from './call.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { authenticate } from './filters/authenticate.ts';
 import { authorize, custom } from './filters/authorize.ts';
+import { charging } from './filters/charge.ts';
 import { type CompiledCors, cors } from './filters/cors.ts';
 import { deadline } from './filters/deadline.ts';
 import { direct } from './filters/direct.ts';
@@ -22,10 +23,11 @@ import { MeshError } from './errors.ts';
 import type { Authorization } from './inbound/authorization.ts';
 import type { Peer } from './peer.ts';
 import type { Ledger } from './inbound/ledger.ts';
+import type { PortRbacStats } from './inbound/rbac-stats.ts';
 import type { TokenVerifier } from './ports/tokens.ts';
 import type { Filter, Handler, Runtime } from './handler.ts';
 import type { FilterKind } from './kind.ts';
-import type { RouteObserver } from './observer.ts';
+import { type RouteObserver, silentRoute } from './observer.ts';
 
 /**
  * The order of both stacks, written once. A call goes down through these and comes back. A filter that a route
@@ -70,7 +72,7 @@ const WAY: readonly Layer<WayParts>[] = [
     cluster.policy.hedging.length === 0 ? null : { hedging: cluster.policy.hedging, retries: route.retries, cluster },
   ),
   // Below retry, as gRPC has it: what no server began is not one of the tries a policy counts. It asks for no configuration.
-  layer(transparentRetry, ({ cluster }) => ({ cluster: cluster.name })),
+  layer(transparentRetry, ({ cluster }) => ({ cluster })),
   // Then, for each attempt, the cluster: limits, choice of an endpoint, the attempt itself with its own time limit.
 ];
 
@@ -86,6 +88,7 @@ export interface InboundParts {
   readonly authorization: Authorization;
   /** undefined: nobody keeps decisions. */
   readonly ledger: Ledger | undefined;
+  readonly stats: PortRbacStats;
 }
 
 const INBOUND: readonly Layer<InboundParts>[] = [
@@ -96,21 +99,24 @@ const INBOUND: readonly Layer<InboundParts>[] = [
   // Above tokens: a browser's preflight carries none.
   inboundLayer(cors, ({ cors: find }) => (find === undefined ? null : { find })),
   // Above tokens, as Istio's chain has it (CUSTOM may be what mints them), so its rules cannot speak of them.
-  inboundLayer(custom, ({ authorization: { custom: rules }, ledger }) => (rules.length === 0 ? null : { rules, ledger })),
+  inboundLayer(custom, ({ authorization: { custom: rules }, ledger, stats }) => (rules.length === 0 ? null : { rules, ledger, stats })),
   // A bad token is 401 even where a rule would have said 403.
   inboundLayer(authenticate, ({ jwt, verifier, ledger }) =>
     jwt.length === 0 || verifier === undefined ? null : { rules: jwt, verifier, ledger },
   ),
   // AUDIT, DENY, ALLOW, by then with the claims.
-  inboundLayer(authorize, ({ authorization, ledger }) => (decidesNothing(authorization, ledger) ? null : { authorization, ledger })),
+  inboundLayer(authorize, ({ authorization, ledger, stats }) =>
+    decidesNothing(authorization, ledger) ? null : { authorization, ledger, stats },
+  ),
   // Last: time spent above is time of the caller's.
   inboundLayer(deadline, () => ({})),
   // Then your handler.
 ];
 
-function decidesNothing({ audit, deny, allow }: Authorization, ledger: Ledger | undefined): boolean {
+function decidesNothing({ audit, deny, allow, dryDeny, dryAllow }: Authorization, ledger: Ledger | undefined): boolean {
   const noted = ledger !== undefined && (audit.length > 0 || ledger.everything);
-  return deny.length === 0 && allow === undefined && !noted;
+  const shadowed = dryDeny.length > 0 || dryAllow !== undefined;
+  return deny.length === 0 && allow === undefined && !noted && !shadowed;
 }
 
 /** The handler of a port: everything that happens to a call before it is yours. */
@@ -202,8 +208,8 @@ function hashes({ policy: { loadBalancer } }: Cluster): boolean {
 
 function mirrored({ mirrors, timeoutMs }: Route, clusterOf: (name: string) => Cluster | undefined) {
   const reachable = mirrors.flatMap(({ cluster, percent }: Mirror) => {
-    const handler = clusterOf(cluster)?.handler;
-    return handler === undefined || percent === 0 ? [] : [{ percent, handler }];
+    const to = clusterOf(cluster);
+    return to === undefined || percent === 0 ? [] : [{ percent, handler: to.handler, observer: charging(to.stats, silentRoute) }];
   });
   return reachable.length === 0 ? null : { mirrors: reachable, timeoutMs };
 }

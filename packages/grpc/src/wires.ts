@@ -1,5 +1,6 @@
 import type { Channel, ChannelCredentials, ChannelOptions } from '@grpc/grpc-js';
 import type { Mesh, Placement } from '@inmesh/core';
+import { counted } from './connections.ts';
 import { type Credentials, type HopTokens, type KeptWire, keptWire, type MutualPlan, planConnection, tlsOf } from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { endpointCredentials } from './credentials.ts';
@@ -178,7 +179,11 @@ export class WireTable {
       const tls = tlsOf(placement, plan, this.#mesh, this.#credentials);
       const target = targetOf(placement);
       const options = { ...RECONNECT, ...idleOf(policy), ...client.options, ...OURS, ...(own === undefined ? {} : nameOf(authority)) };
-      const open = (): Channel => new (grpcJs().Channel)(target, own ?? endpointCredentials(tls, policy.connection), options);
+      const { stats } = placement;
+      const open = (): Channel => {
+        const credentials = own ?? endpointCredentials(tls, policy.connection);
+        return counted(new (grpcJs().Channel)(target, credentials, options), stats, this.#mesh.clock);
+      };
       return new ChannelWire(policy, settings, plan.identity, this.#mesh, open);
     });
   }

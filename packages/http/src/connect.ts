@@ -1,4 +1,4 @@
-import type { Endpoint } from '@inmesh/core';
+import type { Clock, Endpoint, UpstreamStats } from '@inmesh/core';
 import { type MutualPlan, tlsOptions, type TlsPlan } from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
 import { connectMutual } from './connect-mutual.ts';
@@ -16,8 +16,14 @@ const waiting: (() => void)[] = [];
 
 type Connector = buildConnector.connector;
 
+/** Where connections are counted. */
+export interface Counting {
+  readonly stats: UpstreamStats;
+  readonly clock: Clock;
+}
+
 /** Opens connections to one endpoint, as its policy says. */
-export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPlan | MutualPlan | undefined): Connector {
+export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPlan | MutualPlan | undefined, counting: Counting): Connector {
   const { connectTimeoutMs, tcpKeepalive } = policy.connection;
   const plain = {
     timeout: connectTimeoutMs,
@@ -27,15 +33,40 @@ export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPla
     preferH2: policy.http === 'http2',
     useH2c: policy.http === 'http2' && tls === undefined,
   };
-  if (tls === undefined) return undici.buildConnector(plain);
-  if ('identity' in tls) return inTurn(connectMutual(endpoint, policy, tls));
+  if (tls === undefined) return counted(undici.buildConnector(plain), counting);
+  if ('identity' in tls) return inTurn(counted(connectMutual(endpoint, policy, tls), counting));
   // Built per connection: material is read anew, and sessions of an earlier identity are never resumed.
-  return inTurn((options, callback) =>
+  const connect: Connector = (options, callback) =>
     undici.buildConnector({ ...plain, ...tlsOptions(tls), maxCachedSessions: 0 })(
       { ...options, servername: tls.servername || undefined },
       callback,
-    ),
-  );
+    );
+  return inTurn(counted(connect, counting));
+}
+
+/** From the first packet until it is closed. A handshake that waits for its turn is none yet. */
+function counted(connect: Connector, { stats, clock }: Counting): Connector {
+  return (options, callback) => {
+    const began = clock.now();
+    stats.connecting();
+    const settle: typeof callback = (...outcome) => {
+      const [error, socket] = outcome;
+      // With an error undici gives no second argument at all.
+      if (socket == null) stats.connectFailed((error as NodeJS.ErrnoException).code === 'UND_ERR_CONNECT_TIMEOUT');
+      else {
+        stats.connected(clock.now() - began);
+        socket.once('close', () => stats.disconnected());
+      }
+      (callback as (...args: typeof outcome) => void)(...outcome);
+    };
+    try {
+      connect(options, settle);
+    } catch (error) {
+      // The policy's files cannot be read.
+      stats.connectFailed(false);
+      throw error;
+    }
+  };
 }
 
 /** Waits until few enough handshakes are under way. */

@@ -1,4 +1,4 @@
-import { type Endpoint, type Mesh, MeshError, type Placement } from '@inmesh/core';
+import { type Mesh, MeshError, type Placement } from '@inmesh/core';
 import {
   type Credentials,
   type HopTokens,
@@ -90,19 +90,19 @@ export class PoolTable {
     const upgraded = placement.policy.http !== 'http2' && isHttp2(placement, request);
     return keptWire(placement, upgraded ? `${plan.key} h2` : plan.key, plan, this.#mesh, (settings) => {
       const tls = tlsOf(placement, plan, this.#mesh, this.#credentials);
-      const pool = this.#create(placement.endpoint, upgraded ? { ...placement.policy, http: 'http2' } : placement.policy, tls);
+      const pool = this.#create(placement, upgraded ? { ...placement.policy, http: 'http2' } : placement.policy, tls);
       this.#open.add(pool);
       return new PoolWire(placement.policy, settings, pool, tls?.servername ?? placement.endpoint.host, plan.identity, this.#open);
     });
   }
 
-  #create(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPlan | MutualPlan | undefined): Pool {
+  #create({ endpoint, stats }: Placement, policy: ClusterPolicy, tls: TlsPlan | MutualPlan | undefined): Pool {
     const { connection } = policy;
     const host = endpoint.port === 0 ? 'localhost' : endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
     const http2 = policy.http === 'http2';
     return new undici.Pool(`${tls === undefined ? 'http' : 'https'}://${host}${endpoint.port === 0 ? '' : `:${endpoint.port}`}`, {
       connections: this.#mesh.settings.connectionsPerEndpoint,
-      connect: connector(endpoint, policy, tls),
+      connect: connector(endpoint, policy, tls, { stats, clock: this.#mesh.clock }),
       allowH2: http2,
       ...priorKnowledge(http2 && tls === undefined),
       // One request at a time on an HTTP/1.1 connection: a slow answer must not hold up others.

@@ -29,11 +29,12 @@ import {
 } from '@inmesh/http';
 import { type Document, type Problem, resolve, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource } from '@inmesh/policy/source';
-import { accessLogs, istioMetrics, metadataExchange } from '@inmesh/telemetry';
+import { accessLogs, metadataExchange, type MetricProducer } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
 import type { Facts } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
+import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
 import { policyFrom } from './policy.ts';
 import { openRegistries } from './registries.ts';
 import { findWorkload } from './whereabouts.ts';
@@ -78,6 +79,8 @@ export interface CreateMeshOptions {
   readonly dns?: DnsOptions;
   /** Where endpoints come from besides: the lists of all that handle a service are one. */
   readonly resolvers?: readonly Resolver[];
+  /** What is measured beside Istio's metrics and Envoy's statistics of clusters. */
+  readonly metrics?: MetricsOptions;
   /** Who else counts calls and hears of events. */
   readonly observers?: readonly Observer[];
   /** Hears of everything rare: a policy applied or refused, an endpoint ejected. Shorthand for an observer. */
@@ -140,6 +143,11 @@ export interface Mesh extends Servers {
   readonly status: () => MeshStatus;
   /** Prometheus text. */
   readonly metrics: () => string;
+  /**
+   * The same and Node's own metrics for @opentelemetry/sdk-metrics 3.x:
+   * `new PeriodicExportingMetricReader({ exporter, metricProducers: [mesh.metricProducer()] })`.
+   */
+  readonly metricProducer: () => MetricProducer;
   /** Address of the admin port, undefined if it is off. */
   readonly adminUrl: string | undefined;
   /** Restores the global fetch, lets calls in flight finish (at most `graceMs`, default 10 s), ends those that did not, and frees everything. */
@@ -160,9 +168,14 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   });
   const { workload: me, facts } = await findWorkload(options.workload, registries);
   let keyring: Keyring | undefined;
-  const metrics = istioMetrics({ workload: me, principal: () => keyring?.identity()?.principal.uri });
+  const metrics = openMetrics(me, () => keyring?.identity()?.principal.uri, options.metrics);
   const logs = accessLogs({ workload: me, onEvent: (event) => engineOptions.observer.event(event) });
-  const observers = [metrics, logs, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
+  const observers = [
+    ...metrics.observers,
+    logs,
+    ...(options.observers ?? []),
+    ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)]),
+  ];
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     health: healthChecks(),
@@ -176,7 +189,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     written,
     registries.flatMap(({ services }) => services ?? []),
   );
-  const trouble = { text: '' };
+  const trouble = { text: '', since: 0 };
   let document: Document | undefined;
   const handlers: DocumentHandlers = {
     document: (next) => {
@@ -187,6 +200,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     rejected: ({ version, reason }) => engine?.reject(version, reason),
     source: (state, reason) => {
       trouble.text = reason;
+      trouble.since = state === 'ok' ? 0 : trouble.since || systemClock.wall();
       engineOptions.observer.event({ type: 'policy.source', state, reason });
     },
   };
@@ -229,8 +243,8 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
 interface Parts {
   readonly options: CreateMeshOptions;
   readonly source: PolicySource;
-  readonly trouble: { readonly text: string };
-  readonly metrics: { text(): string };
+  readonly trouble: { readonly text: string; readonly since: number };
+  readonly metrics: Metrics;
   readonly logs: { close(): Promise<void> };
   readonly watch: { close(): void };
   readonly keyring: Keyring | undefined;
@@ -254,13 +268,30 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     registries: registries.map(({ name, trouble: wrong }) => ({ name, trouble: wrong() })),
   });
   const explain = (request: ExplainRequest): Explanation => engine.explain(request);
+  metrics.look({
+    upstream: () => engine.upstream(),
+    rbac: () => engine.rbac(),
+    health: () => ({
+      policy: engine.policy,
+      source: { failingSince: trouble.since },
+      registries: registries.map(({ name, trouble: wrong }) => ({ name, trouble: wrong() })),
+      identity: identityStatus(keyring),
+    }),
+  });
   const address = adminAddress(options.admin);
   // Loaded only when asked for: most processes never open it.
   const admin =
     address === undefined
       ? undefined
       : await import('@inmesh/admin').then(({ startAdmin }) =>
-          startAdmin({ ...address, metrics, status, snapshot: () => engine.model, explain, ready: () => room.ready }),
+          startAdmin({
+            ...address,
+            metrics: { text: metrics.page() },
+            status,
+            snapshot: () => engine.model,
+            explain,
+            ready: () => room.ready,
+          }),
         );
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
@@ -298,6 +329,7 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     explain,
     status,
     metrics: () => metrics.text(),
+    metricProducer: () => metrics.producer(),
     adminUrl: admin?.url,
     close: ({ graceMs = 10_000 } = {}) => (closing ??= close(graceMs)),
   };

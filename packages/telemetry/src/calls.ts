@@ -1,7 +1,7 @@
 import type { Clock, EndedCall, Endpoint, InboundInfo, Peer, RouteInfo, RouteObserver } from '@inmesh/core';
 import type { SideTelemetry, Workload } from '@inmesh/policy';
 import { compileExpression } from './cel/expression.ts';
-import { labelText } from './exposition.ts';
+import { LabelSet, labelText, type MetricFamily } from './exposition.ts';
 import type { Shape } from './istio-families.ts';
 import {
   calledLabels,
@@ -83,8 +83,8 @@ export class CallMetrics {
     return this.#book.evicted;
   }
 
-  text(): string {
-    return this.#book.text();
+  families(): readonly MetricFamily[] {
+    return this.#book.families();
   }
 
   /** Calls this process makes. */
@@ -211,7 +211,7 @@ export class CallMetrics {
     const { workload } = this.#options;
     const own = info.side === 'client' ? sourceLabels(workload, undefined) : calledLabels(workload, undefined, info);
     this.#overflowed += 1;
-    return this.#book.obtain(shape, labelText(overflowLabels(shape, info.side, own)), true)!;
+    return this.#book.obtain(shape, new LabelSet(overflowLabels(shape, info.side, own)), true)!;
   }
 
   #purge(): void {

@@ -1,5 +1,5 @@
 import type { EndedCall, InboundInfo, RouteInfo } from '@inmesh/core';
-import { labelText } from './exposition.ts';
+import { LabelSet } from './exposition.ts';
 import type { Shape } from './istio-families.ts';
 import { connectionLabels, type Labels, outcomeLabels, type Security } from './istio-labels.ts';
 import { type MetricGroup, type MetricPlan, tagText } from './metric-rules.ts';
@@ -99,7 +99,7 @@ export class Pair {
     let room = true;
     for (const [index, { parts, removed }] of groups.entries()) {
       const kept = Object.entries(labels).filter(([name]) => !removed.has(name));
-      let series = this.#book.obtain(shape, labelText(Object.fromEntries([...kept, ...said[index]!])));
+      let series = this.#book.obtain(shape, new LabelSet(Object.fromEntries([...kept, ...said[index]!])));
       if (series === undefined) {
         room = false;
         series = this.#onOverflow(shape);

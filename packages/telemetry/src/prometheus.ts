@@ -2,7 +2,7 @@ import { type Clock, MeshError, type Observer, systemClock } from '@inmesh/core'
 import type { Workload } from '@inmesh/policy';
 import { CallMetrics, DEFAULT_BUCKETS } from './calls.ts';
 import { EventMetrics } from './events.ts';
-import { head, labelText, sample } from './exposition.ts';
+import { LabelSet, type MetricFamily, type MetricSource, single, textOf } from './exposition.ts';
 
 export interface IstioMetricsOptions {
   /** Who this process is: the source labels of every series. */
@@ -22,9 +22,11 @@ export interface IstioMetricsOptions {
   /** Tag of istio_build. Default `unknown`. */
   readonly version?: string;
   readonly clock?: Clock;
+  /** What else is shown: how the mesh and its clusters stand. */
+  readonly sources?: readonly MetricSource[];
 }
 
-export interface IstioMetrics extends Observer {
+export interface IstioMetrics extends Observer, MetricSource {
   /** All of it as Prometheus text. */
   text(): string;
 }
@@ -39,6 +41,7 @@ export function istioMetrics(options: IstioMetricsOptions): IstioMetrics {
     version = 'unknown',
     principal = () => undefined,
     clock = systemClock,
+    sources = [],
   } = options;
   if (buckets.length === 0 || buckets.some((bound, index) => !Number.isFinite(bound) || bound <= (buckets[index - 1] ?? -Infinity))) {
     throw new MeshError('MISUSE', `buckets must be finite and ascending, found [${buckets.join(', ')}]`);
@@ -46,26 +49,26 @@ export function istioMetrics(options: IstioMetricsOptions): IstioMetrics {
   if (!(maxSeries > 0)) throw new MeshError('MISUSE', `maxSeries must be above 0, found ${maxSeries}`);
   const calls = new CallMetrics({ workload, trustDomain, buckets, maxSeries, clock, principal });
   const events = new EventMetrics(clock, maxSeries);
-  const build =
-    head('istio_build', 'gauge', 'The mesh in this process; 1.') +
-    sample('istio_build', labelText({ component: 'proxy', tag: version }), 1);
+  const build: MetricFamily = {
+    name: 'istio_build',
+    type: 'gauge',
+    help: 'The mesh in this process; 1.',
+    samples: [{ labels: new LabelSet({ component: 'proxy', tag: version }), value: 1 }],
+  };
+  const families = (): MetricFamily[] => [
+    ...calls.families(),
+    ...sources.flatMap((source) => [...source.families()]),
+    ...events.families(),
+    single('inmesh_metrics_series', 'gauge', 'Time series of calls kept, of at most maxSeries.', calls.size),
+    single('inmesh_metrics_overflow_total', 'counter', 'Calls counted in the overflow series because maxSeries was reached.', calls.overflowed),
+    single('inmesh_metrics_evicted_total', 'counter', 'Label sets that nobody counted in for ten minutes and that made room for others.', calls.evicted),
+    build,
+  ]; // prettier-ignore
   return {
     route: (info) => calls.route(info),
     inbound: (info) => calls.inbound(info),
     event: (event) => events.event(event),
-    text: () => {
-      const own =
-        head('inmesh_metrics_series', 'gauge', 'Time series of calls kept, of at most maxSeries.') +
-        sample('inmesh_metrics_series', '', calls.size) +
-        head('inmesh_metrics_overflow_total', 'counter', 'Calls counted in the overflow series because maxSeries was reached.') +
-        sample('inmesh_metrics_overflow_total', '', calls.overflowed) +
-        head(
-          'inmesh_metrics_evicted_total',
-          'counter',
-          'Label sets that nobody counted in for ten minutes and that made room for others.',
-        ) +
-        sample('inmesh_metrics_evicted_total', '', calls.evicted);
-      return calls.text() + events.text() + own + build;
-    },
+    families,
+    text: () => textOf(families()),
   };
 }

@@ -1,11 +1,11 @@
 import type { Clock } from '@inmesh/core';
-import { head, sample } from './exposition.ts';
+import type { HistogramSample, LabelSet, MetricFamily } from './exposition.ts';
 import { ISTIO_FAMILIES, type Shape } from './istio-families.ts';
 
 /** One label set and its numbers, laid out by its shape. */
 export class Series {
   readonly shape: Shape;
-  readonly labels: string;
+  readonly labels: LabelSet;
   readonly numbers: Float64Array;
   /** Families that are kept of it. */
   parts = 0;
@@ -14,7 +14,7 @@ export class Series {
   /** Evicted: whoever still holds it asks for it again. */
   gone = false;
 
-  constructor(shape: Shape, labels: string, size: number) {
+  constructor(shape: Shape, labels: LabelSet, size: number) {
     this.shape = shape;
     this.labels = labels;
     this.numbers = new Float64Array(size);
@@ -40,7 +40,7 @@ const SHAPES: readonly Shape[] = ['calls', 'messages', 'connections'];
  */
 export class SeriesBook {
   readonly #clock: Clock;
-  readonly #bounds: Float64Array;
+  readonly #bounds: readonly number[];
   readonly #maxSeries: number;
   readonly #byShape: Readonly<Record<Shape, Map<string, Series>>> = { calls: new Map(), messages: new Map(), connections: new Map() };
   /** Time series of a label set, as Prometheus counts. */
@@ -57,7 +57,7 @@ export class SeriesBook {
   /** `onSweep`: series are gone; whoever remembers some lets go of them. */
   constructor({ buckets, maxSeries, clock }: SeriesOptions, onSweep: () => void) {
     this.#clock = clock;
-    this.#bounds = Float64Array.from(buckets);
+    this.#bounds = buckets;
     this.#maxSeries = maxSeries;
     this.#onSweep = onSweep;
     const histogram = buckets.length + 3;
@@ -76,15 +76,15 @@ export class SeriesBook {
   }
 
   /** The series of a label set, found or made; undefined if there is no room. `always`: there is. */
-  obtain(shape: Shape, labels: string, always = false): Series | undefined {
-    const found = this.#byShape[shape].get(labels);
+  obtain(shape: Shape, labels: LabelSet, always = false): Series | undefined {
+    const found = this.#byShape[shape].get(labels.text);
     if (found !== undefined) return found;
     const cost = this.#cost[shape];
     if (!always && this.#series + cost > this.#maxSeries) this.#sweep();
     if (!always && this.#series + cost > this.#maxSeries) return undefined;
     const made = new Series(shape, labels, this.#size[shape]);
     made.touched = this.#exports;
-    this.#byShape[shape].set(labels, made);
+    this.#byShape[shape].set(labels.text, made);
     this.#series += cost;
     return made;
   }
@@ -131,31 +131,25 @@ export class SeriesBook {
     this.#onSweep();
   }
 
-  /** Prometheus text; '' before the first call. */
-  text(): string {
+  /** What has been counted: an export, after which who is not counted in any more may be taken for idle. */
+  families(): readonly MetricFamily[] {
     const now = this.#clock.now();
     this.#exports += 1;
     this.#exportedAt.push(now);
     while (now - this.#exportedAt[0]! >= IDLE_MS) this.#exportedAt.shift();
     return ISTIO_FAMILIES.map(({ shape, bit, name, type, help, place }) => {
-      const series = [...this.#byShape[shape].values()].filter(({ parts }) => (parts & bit) !== 0);
-      if (series.length === 0) return '';
-      const lines = series.map(({ labels, numbers }) =>
-        type === 'counter' ? sample(name, labels, numbers[place]!) : this.#histogram(name, labels, numbers, place),
+      const kept = [...this.#byShape[shape].values()].filter(({ parts }) => (parts & bit) !== 0);
+      const samples = kept.map((series) =>
+        type === 'counter' ? { labels: series.labels, value: series.numbers[place]! } : this.#histogram(series, place),
       );
-      return head(name, type, help) + lines.join('');
-    }).join('');
+      return { name, type, help, samples };
+    });
   }
 
-  #histogram(name: string, labels: string, numbers: Float64Array, place: number): string {
+  #histogram({ labels, numbers }: Series, place: number): HistogramSample {
     const bounds = this.#bounds;
     const start = 1 + place * (bounds.length + 2);
-    let count = 0;
-    let text = '';
-    for (let bucket = 0; bucket <= bounds.length; bucket += 1) {
-      count += numbers[start + bucket]!;
-      text += sample(`${name}_bucket`, `${labels},le="${bounds[bucket] ?? '+Inf'}"`, count);
-    }
-    return text + sample(`${name}_sum`, labels, numbers[start + bounds.length + 1]!) + sample(`${name}_count`, labels, count);
+    const sum = start + bounds.length + 1;
+    return { labels, bounds, counts: numbers.slice(start, sum), sum: numbers[sum]! };
   }
 }

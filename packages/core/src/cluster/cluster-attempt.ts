@@ -3,9 +3,11 @@ import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { EndpointState } from '../endpoint/state.ts';
 import type { MeshError } from '../errors.ts';
 import { AWAITED, type Placement, type Wire } from '../placement.ts';
+import type { UpstreamStats } from '../upstream-stats.ts';
 
 /** Who learns from attempts. */
 export interface Learner {
+  readonly stats: UpstreamStats;
   /** Response headers arrived. */
   answered(state: EndpointState, status: number, grpcStatus: number, startedAt: number): void;
   /** Trailers arrived, and say how it went (gRPC). */
@@ -21,6 +23,7 @@ export class Attempt implements Placement {
   readonly endpoint: Endpoint;
   readonly wires: Map<string, Wire>;
   readonly policy: ClusterPolicy;
+  readonly stats: UpstreamStats;
   readonly startedAt: number;
   readonly #learner: Learner;
   readonly #state: EndpointState;
@@ -30,6 +33,7 @@ export class Attempt implements Placement {
     this.endpoint = state.endpoint;
     this.wires = state.wires ??= new Map();
     this.policy = policy;
+    this.stats = learner.stats;
     this.startedAt = startedAt;
     this.#learner = learner;
     this.#state = state;

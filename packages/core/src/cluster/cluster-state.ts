@@ -7,8 +7,9 @@ import type { EndpointState } from '../endpoint/state.ts';
 import { MeshError } from '../errors.ts';
 import type { Runtime } from '../handler.ts';
 import type { Building, Picker } from '../kind.ts';
-import type { Closeable } from '../ports/resolver.ts';
+import type { Closeable, Resolution } from '../ports/resolver.ts';
 import { AWAITED } from '../placement.ts';
+import { type Breaker, type UpstreamView, UpstreamStats } from '../upstream-stats.ts';
 import { judgeError, judgeReply } from '../verdict.ts';
 import { Attempt, type Learner } from './cluster-attempt.ts';
 import { Dialled } from './cluster-dialled.ts';
@@ -54,6 +55,7 @@ const BAD_GRPC = new Set([2, 4, 8, 13, 14, 15]);
  * ejection holds for the very next call. Only tables that take long are built off the call path, the old picker serving.
  */
 export class ClusterState implements Learner {
+  readonly stats = new UpstreamStats();
   #config: ClusterConfig;
   readonly #feed: EndpointFeed;
   readonly #outlier: OutlierDetection;
@@ -66,7 +68,10 @@ export class ClusterState implements Learner {
   #buildTimer: Timer | undefined = undefined;
   /** The picker in use does not know all that has changed. */
   #dirty = false;
-  #panic = false;
+  /** By priority: are so few healthy that all are used? undefined: nowhere. */
+  #panic: readonly boolean[] | undefined = undefined;
+  /** The feed's latest word, already counted. */
+  #counted: Resolution | undefined = undefined;
   #subscription: Closeable | undefined = undefined;
   #active = 0;
   /** Bounds of the newest policy, Infinity where there is none. */
@@ -78,7 +83,7 @@ export class ClusterState implements Learner {
   /** Calls that wait for the first endpoints or the first table. No socket of theirs keeps the process alive yet, and a registry's watch does not. */
   readonly #arrivals = new WaitingLine<void>(() => this.#config.runtime.clock.after(HELD_MS, () => {}, true));
   /** Calls that wait for a connection. */
-  readonly #line = new WaitingLine<EndpointState>();
+  readonly #line = new WaitingLine<EndpointState>(undefined, (error) => this.stats.gaveUp(error));
   #draining = false;
   /** Where looking through all endpoints goes on, so that it does not prefer the first. */
   #cursor = 0;
@@ -89,7 +94,7 @@ export class ClusterState implements Learner {
     this.#config = config;
     this.#feed = feed;
     this.#budget = new RetryBudget(runtime.clock);
-    this.#outlier = new OutlierDetection(policy.name, runtime.clock, runtime.observer, () => this.#changed());
+    this.#outlier = new OutlierDetection(policy.name, runtime.clock, runtime.observer, this.stats, () => this.#changed());
     this.#configure();
   }
 
@@ -140,7 +145,9 @@ export class ClusterState implements Learner {
       const state = this.#choose(exchange, this.#picker);
       if (state !== undefined) return this.#attempt(state, exchange, transport, policy, now);
     }
+    if (this.#active >= this.#maxConnections && exchange.call.protocol !== 'grpc') this.stats.cxOverflow += 1;
     if (this.#line.size >= this.#maxPending) throw this.#overflow('pending', this.#maxPending);
+    this.stats.rqPendingTotal += 1;
     return this.#line.wait(exchange, (state) => this.#attempt(state, exchange, transport, policy, this.#config.runtime.clock.now()));
   }
 
@@ -173,6 +180,7 @@ export class ClusterState implements Learner {
   }
 
   failed(state: EndpointState, error: MeshError, answered: boolean, startedAt: number): void {
+    this.stats.failed(error, answered);
     // What we or the caller gave up says nothing about the endpoint; nor does a deadline that passes while an answer still flows.
     if (error.origin === 'local' || (answered && error.code === 'DEADLINE_EXCEEDED')) return;
     this.#outlier.learn(state, judgeError(error));
@@ -202,6 +210,7 @@ export class ClusterState implements Learner {
       active: this.#active,
       waiting: this.#line.size + this.#arrivals.size,
       retries: this.#budget.retries,
+      stats: this.upstream(),
       endpoints:
         this.#subscription === undefined && this.#dialled === undefined && service.resolution === 'static'
           ? // Not asked for yet, but the document says who they are.
@@ -217,6 +226,30 @@ export class ClusterState implements Learner {
                 priority: 0,
               }))
           : (this.#dialled ?? this.#members).list.map((state) => this.#viewEndpoint(state)),
+    };
+  }
+
+  /** undefined before its first call, and until somebody asks for its endpoints. */
+  upstream(): UpstreamView | undefined {
+    if (this.#subscription === undefined && this.stats.rqTotal === 0) return undefined;
+    const { policy } = this.#config;
+    const { list } = this.#dialled ?? this.#members;
+    const load = this.#active + this.#line.size;
+    const { retries } = this.#budget;
+    return {
+      cluster: policy.name,
+      counts: { ...this.stats, codes: this.stats.codes.map((code) => ({ ...code })), cxConnectCounts: [...this.stats.cxConnectCounts] },
+      rqActive: this.#active,
+      rqPendingActive: this.#line.size,
+      membershipTotal: list.length,
+      membershipHealthy: list.reduce((sum, { endpoint, ejected }) => sum + (endpoint.health === 'healthy' && !ejected ? 1 : 0), 0),
+      ejectionsActive: this.#outlier.ejected,
+      breakers: {
+        cx: breaker(this.#active, this.#maxConnections),
+        rq: breaker(this.#active, this.#maxRequests),
+        rqPending: breaker(this.#line.size, this.#maxPending),
+        rqRetry: breaker(retries, this.#budget.allowed(policy.limits, policy.retryBudget, load)),
+      },
     };
   }
 
@@ -245,6 +278,8 @@ export class ClusterState implements Learner {
   #attempt<T>(state: EndpointState, exchange: Exchange, transport: Transport<T>, policy: ClusterPolicy, now: number): Promise<Reply<T>> {
     this.#active += 1;
     state.active += 1;
+    this.stats.rqTotal += 1;
+    if (this.#panic?.[state.priority] === true) this.stats.lbHealthyPanic += 1;
     if (this.#budgetIntervalMs > 0) this.#budget.request(this.#budgetIntervalMs, now);
     exchange.life.attempting(state.endpoint, now);
     const attempt = new Attempt(this, state, policy, now);
@@ -320,16 +355,28 @@ export class ClusterState implements Learner {
   #heard(): void {
     const { policy, runtime } = this.#config;
     const { resolution } = this.#feed;
+    this.#count(resolution);
     if (resolution.state === 'failed')
       runtime.observer.event({ type: 'endpoints.failed', cluster: policy.name, reason: resolution.reason });
     this.#relist();
     this.#drainSoon();
   }
 
+  /** One word of the registry is one update, however often the feed tells it (probes, new rules of peers). */
+  #count(resolution: Resolution): void {
+    if (resolution === this.#counted) return;
+    this.#counted = resolution;
+    if (resolution.state === 'failed') this.stats.updateFailure += 1;
+    if (resolution.state !== 'bound') return;
+    this.stats.updateSuccess += 1;
+    if (resolution.endpoints.length === 0) this.stats.updateEmpty += 1;
+  }
+
   /** Takes from the feed's list who belongs to this cluster. */
   #relist(): void {
     const { policy, runtime } = this.#config;
     if (this.#members.update(this.#feed.endpoints ?? [], policy.labels, runtime.clock.now())) {
+      this.stats.membershipChange += 1;
       runtime.observer.event({ type: 'endpoints.changed', cluster: policy.name, total: this.#members.list.length });
       this.#changed();
     }
@@ -366,7 +413,7 @@ export class ClusterState implements Learner {
   }
 
   #swap(picker: Picker | ClusterPicker | undefined): void {
-    this.#notePanic(picker !== undefined && 'plan' in picker && picker.plan.panics.some(Boolean));
+    this.#notePanic(picker !== undefined && 'plan' in picker && picker.plan.panics.some(Boolean) ? picker.plan.panics : undefined);
     this.#picker = picker;
     this.#dirty = false;
     this.#building = undefined;
@@ -375,9 +422,11 @@ export class ClusterState implements Learner {
   }
 
   /** Too few are healthy, so the ill ones are used as well (Envoy's panic threshold): worth waking somebody for. */
-  #notePanic(active: boolean): void {
-    if (active === this.#panic) return;
-    this.#panic = active;
+  #notePanic(panics: readonly boolean[] | undefined): void {
+    const active = panics !== undefined;
+    const before = this.#panic !== undefined;
+    this.#panic = panics;
+    if (active === before) return;
     this.#config.runtime.observer.event({ type: 'cluster.panic', cluster: this.#config.policy.name, active });
   }
 
@@ -432,6 +481,8 @@ export class ClusterState implements Learner {
 
   #overflow(limit: 'requests' | 'pending', bound: number): MeshError {
     const { policy, runtime } = this.#config;
+    this.stats.rqPendingOverflow += 1;
+    if (limit === 'requests') this.stats.rqActiveOverflow += 1;
     runtime.observer.event({ type: 'call.overflow', cluster: policy.name, limit });
     return new MeshError(
       'OVERFLOW',
@@ -443,6 +494,7 @@ export class ClusterState implements Learner {
 
   #unavailable(): MeshError {
     const { policy } = this.#config;
+    this.stats.cxNoneHealthy += 1;
     const { list, known } = this.#members;
     if (list.length === 0 && known > 0) {
       const labels = Object.entries(policy.labels).map(([key, value]) => `${key}=${value}`);
@@ -463,6 +515,7 @@ export class ClusterState implements Learner {
   /** There is no list, and none is on its way. */
   #unknown(): MeshError {
     const { service } = this.#config;
+    this.stats.cxNoneHealthy += 1;
     const { resolution } = this.#feed;
     if (resolution.state === 'failed') {
       return new MeshError('NO_ENDPOINT', `no endpoint of "${this.#label()}" is known: its look-up failed: ${resolution.reason}`);
@@ -481,4 +534,8 @@ export class ClusterState implements Learner {
     const name = service.resource.startsWith('Service ') ? service.name : service.host;
     return policy.subset === null ? name : `${name}/${policy.subset}`;
   }
+}
+
+function breaker(used: number, bound: number): Breaker | null {
+  return bound === Infinity ? null : { open: used >= bound, remaining: Math.max(0, bound - used) };
 }

@@ -1,6 +1,7 @@
 import type { LoadBalancer } from '@inmesh/policy';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { Resolution } from '../ports/resolver.ts';
+import type { UpstreamView } from '../upstream-stats.ts';
 
 /** How a cluster stands, for explain and status. Plain data, made anew at each call. */
 export interface ClusterView {
@@ -17,6 +18,8 @@ export interface ClusterView {
   readonly active: number;
   readonly waiting: number;
   readonly retries: number;
+  /** undefined: it was never used. */
+  readonly stats: UpstreamView | undefined;
   readonly endpoints: readonly EndpointView[];
 }
 

@@ -919,3 +919,104 @@ describe('a headless service', () => {
     expect(new Set([to('reviews'), to('reviews.default'), to('reviews-1.other'), to('nobody.reviews')]).size).toBeGreaterThan(1);
   });
 });
+
+describe('what is counted of a cluster', () => {
+  const counts = (cluster: Cluster) => cluster.upstream()!.counts;
+
+  test('nothing before its first use', () => {
+    const { cluster, call } = setting();
+    expect([cluster.upstream(), cluster.view().stats]).toEqual([undefined, undefined]);
+    call();
+    expect(cluster.upstream()).toMatchObject({ rqActive: 1, membershipTotal: 1, membershipHealthy: 1, counts: { rqTotal: 1, membershipChange: 1, updateSuccess: 1 } }); // prettier-ignore
+  });
+
+  test('how attempts end that do not come to their end', () => {
+    const { cluster, call, transport } = setting();
+    const end = (code: MeshError['code'], phase: MeshError['phase']): void => {
+      call();
+      transport.latest.fail(new MeshError(code, 'x', { phase }));
+    };
+    end('ATTEMPT_TIMEOUT', 'unanswered');
+    end('DEADLINE_EXCEEDED', 'unsent');
+    end('CONNECT_FAILED', 'unsent');
+    end('RESET', 'unanswered');
+    end('STREAM_RESET', 'unanswered');
+    end('CANCELLED', 'unanswered');
+    call();
+    transport.latest.respond(200);
+    transport.latest.fail(new MeshError('DEADLINE_EXCEEDED', 'the body came too late', { phase: 'answered' }));
+    expect(counts(cluster)).toMatchObject({
+      rqTotal: 7, rqPerTryTimeout: 1, rqTimeout: 1, rqPendingFailureEject: 2, rqRxReset: 1, rqTxReset: 3, rqCancelled: 1,
+    }); // prettier-ignore
+  });
+
+  test('who waits, who is refused and who gives up, by limit', async () => {
+    const limits = { connections: 1, pending: 1, requests: null, retries: 2 };
+    const { cluster, call, transport, clock, settle } = setting({ policy: { limits } });
+    call();
+    const late = call({ timeoutMs: 100 });
+    const refusal = call();
+    await refusal.done;
+    expect(cluster.upstream()).toMatchObject({
+      rqActive: 1,
+      rqPendingActive: 1,
+      breakers: { cx: { open: true, remaining: 0 }, rq: null, rqPending: { open: true, remaining: 0 }, rqRetry: { open: false, remaining: 2 } },
+      counts: { rqTotal: 1, rqPendingTotal: 1, rqPendingOverflow: 1, rqActiveOverflow: 0, cxOverflow: 2, rqTimeout: 0 },
+    }); // prettier-ignore
+    clock.advance(100);
+    await late.done;
+    transport.latest.reply();
+    await settle();
+    expect(cluster.upstream()).toMatchObject({
+      rqActive: 0,
+      rqPendingActive: 0,
+      breakers: { cx: { open: false, remaining: 1 }, rqPending: { open: false, remaining: 1 } },
+      counts: { rqTotal: 1, rqTimeout: 1, rqCancelled: 1 },
+    });
+    cluster.tryRetry();
+    cluster.tryRetry();
+    expect(cluster.upstream()!.breakers.rqRetry).toEqual({ open: true, remaining: 0 });
+  });
+
+  test('requests beyond http2MaxRequests', async () => {
+    const { cluster, call } = setting({ policy: { limits: { connections: null, pending: null, requests: 1, retries: null } } });
+    call();
+    await call().done;
+    expect(cluster.upstream()).toMatchObject({ breakers: { rq: { open: true } }, counts: { rqPendingOverflow: 1, rqActiveOverflow: 1 } });
+  });
+
+  test('members as they come and go, what look-ups come to, and calls for which nobody is there', async () => {
+    const { cluster, call, registry, settle } = setting({ policy: { resolution: 'dns' } });
+    call();
+    registry.say(bound('10.0.0.1:80', '10.0.0.2:80'));
+    registry.say({ state: 'failed', reason: 'SERVFAIL' });
+    await settle();
+    expect(cluster.upstream()).toMatchObject({ membershipTotal: 2, counts: { updateSuccess: 1, updateFailure: 1, updateEmpty: 0, membershipChange: 1 } }); // prettier-ignore
+    registry.say(bound());
+    await call().done;
+    expect(cluster.upstream()).toMatchObject({ membershipTotal: 0, counts: { updateSuccess: 2, updateEmpty: 1, membershipChange: 2, cxNoneHealthy: 1 } }); // prettier-ignore
+  });
+
+  test('ejections, and attempts placed in panic', () => {
+    const outlier = testOutlier({ consecutive5xx: 1, maxEjectionPercent: 50 });
+    const { cluster, call, transport } = setting({ policy: { outlier, panicPercent: 60 }, hosts: hostsOf(2) });
+    const answered = (status: number): void => {
+      call();
+      transport.latest.reply(status);
+    };
+    answered(500);
+    expect(cluster.upstream()).toMatchObject({ membershipHealthy: 1, ejectionsActive: 1, counts: { lbHealthyPanic: 0 } });
+    answered(500);
+    answered(500);
+    expect(counts(cluster).lbHealthyPanic).toBe(2);
+    expect(counts(cluster)).toMatchObject({ ejectionsEnforced: 1, detected5xx: 2, enforced5xx: 1, ejectionsOverflow: 1 });
+  });
+
+  test('stays when the policy changes', () => {
+    const { call, deploy } = setting();
+    call();
+    const next = deploy({ policy: { panicPercent: 10 } });
+    call();
+    expect(counts(next).rqTotal).toBe(2);
+  });
+});

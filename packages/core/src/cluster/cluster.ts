@@ -4,6 +4,7 @@ import type { Handler, Runtime } from '../handler.ts';
 import { type ClusterConfig, ClusterState } from './cluster-state.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { EndpointFeed } from './feed.ts';
+import type { UpstreamStats, UpstreamView } from '../upstream-stats.ts';
 
 export type { ClusterView, EndpointView } from './cluster-view.ts';
 
@@ -35,6 +36,10 @@ export interface Cluster {
   endRetry(): void;
   /** For retries that shall leave their priority (`retryRemoteLocalities`): the one an endpoint was last given. */
   priorityOf(endpoint: Endpoint): number | undefined;
+  /** What was counted of it, to be added to. */
+  readonly stats: UpstreamStats;
+  /** What was counted, and how it stands; undefined: it was never used. */
+  upstream(): UpstreamView | undefined;
   view(): ClusterView;
 }
 
@@ -60,6 +65,8 @@ export function createCluster(policy: ClusterPolicy, service: Service, workload:
     tryRetry: () => state.tryRetry(),
     endRetry: () => state.endRetry(),
     priorityOf: ({ address }) => state.priorityOf(address),
+    stats: state.stats,
+    upstream: () => state.upstream(),
     view: () => state.view(),
   };
 }

@@ -22,11 +22,16 @@ export class WaitingLine<Given> {
   #tail: Waiting<Given> | undefined = undefined;
   #size = 0;
   readonly #hold: (() => Timer) | undefined;
+  readonly #gaveUp: ((error: MeshError) => void) | undefined;
   #held: Timer | undefined = undefined;
 
-  /** `hold` keeps the process alive while somebody waits, until it is cancelled: where nothing else may. */
-  constructor(hold?: () => Timer) {
+  /**
+   * `hold` keeps the process alive while somebody waits, until it is cancelled: where nothing else may. `gaveUp` hears of calls that
+   * ended while they waited.
+   */
+  constructor(hold?: () => Timer, gaveUp?: (error: MeshError) => void) {
     this.#hold = hold;
+    this.#gaveUp = gaveUp;
   }
 
   get size(): number {
@@ -81,6 +86,11 @@ export class WaitingLine<Given> {
   }
 
   /** For Waiting only. */
+  gone(error: MeshError): void {
+    this.#gaveUp?.(error);
+  }
+
+  /** For Waiting only. */
   unlink(waiting: Waiting<Given>): void {
     if (waiting.previous === undefined) this.#head = waiting.next;
     else waiting.previous.next = waiting.next;
@@ -132,6 +142,7 @@ class Waiting<Given> implements Waiter<Given>, Cancellable, Expiring {
 
   cancelled(error: MeshError): void {
     this.leave();
+    this.#line.gone(error);
     this.fail(error);
   }
 

@@ -5,6 +5,7 @@ import { MeshError, type Code } from '../errors.ts';
 import { type MeshEvent, type Observer, silentObserver } from '../observer.ts';
 import { type FakeClock, fakeClock, testOutlier, testState } from '../testing/index.ts';
 import { judgeError, judgeReply } from '../verdict.ts';
+import { UpstreamStats } from '../upstream-stats.ts';
 import { httpCodeOf, OutlierDetection } from './outlier.ts';
 
 let clock: FakeClock;
@@ -18,7 +19,7 @@ beforeEach(() => {
 });
 
 function detection(policy = testOutlier(), size = 10): { outlier: OutlierDetection; states: EndpointState[] } {
-  const outlier = new OutlierDetection('reviews', clock, observer, () => {});
+  const outlier = new OutlierDetection('reviews', clock, observer, new UpstreamStats(), () => {});
   const states = Array.from({ length: size }, (_, index) => testState(`10.0.0.${index}:80`));
   outlier.use(policy, observer);
   outlier.setMembers(states);

@@ -2,6 +2,7 @@ import type { Outlier } from '@inmesh/policy';
 import type { Clock, Timer } from '../clock.ts';
 import type { EndpointState } from '../endpoint/state.ts';
 import type { Observer } from '../observer.ts';
+import type { UpstreamStats } from '../upstream-stats.ts';
 import type { Verdict } from '../verdict.ts';
 
 /** Envoy's max_ejection_time, unless the base is longer. */
@@ -52,6 +53,7 @@ export function ejectionMs(policy: Outlier, state: EndpointState): number {
 export class OutlierDetection {
   readonly #cluster: string;
   readonly #clock: Clock;
+  readonly #stats: UpstreamStats;
   readonly #onChange: () => void;
   #observer: Observer;
   #policy: Outlier | null = null;
@@ -60,10 +62,11 @@ export class OutlierDetection {
   #timer: Timer | undefined = undefined;
 
   /** `onChange`: an endpoint was ejected or came back. */
-  constructor(cluster: string, clock: Clock, observer: Observer, onChange: () => void) {
+  constructor(cluster: string, clock: Clock, observer: Observer, stats: UpstreamStats, onChange: () => void) {
     this.#cluster = cluster;
     this.#clock = clock;
     this.#observer = observer;
+    this.#stats = stats;
     this.#onChange = onChange;
   }
 
@@ -132,12 +135,12 @@ export class OutlierDetection {
     if (code >= 502 && code <= 504) {
       state.consecutiveGateway += 1;
       if (policy.consecutiveGateway > 0 && state.consecutiveGateway >= policy.consecutiveGateway && !state.ejected) {
-        this.#eject(policy, state, `${state.consecutiveGateway} gateway errors in a row, the latest ${code}`);
+        this.#eject(policy, state, 'Gateway', `${state.consecutiveGateway} gateway errors in a row, the latest ${code}`);
         state.consecutiveGateway = 0;
       }
     } else state.consecutiveGateway = 0;
     if (policy.consecutive5xx > 0 && state.consecutive5xx >= policy.consecutive5xx && !state.ejected) {
-      this.#eject(policy, state, `${state.consecutive5xx} bad answers in a row, the latest ${code}`);
+      this.#eject(policy, state, '5xx', `${state.consecutive5xx} bad answers in a row, the latest ${code}`);
       state.consecutive5xx = 0;
     }
   }
@@ -145,16 +148,27 @@ export class OutlierDetection {
   #countLocalOrigin(policy: Outlier, state: EndpointState, verdict: Verdict): void {
     state.consecutiveLocalOrigin += 1;
     if (policy.consecutiveLocalOrigin > 0 && state.consecutiveLocalOrigin >= policy.consecutiveLocalOrigin && !state.ejected) {
-      this.#eject(policy, state, `${state.consecutiveLocalOrigin} failures on the way in a row, the latest ${verdict.reason}`);
+      this.#eject(
+        policy,
+        state,
+        'LocalOrigin',
+        `${state.consecutiveLocalOrigin} failures on the way in a row, the latest ${verdict.reason}`,
+      );
       state.consecutiveLocalOrigin = 0;
     }
   }
 
-  #eject(policy: Outlier, state: EndpointState, reason: string): void {
+  #eject(policy: Outlier, state: EndpointState, kind: '5xx' | 'Gateway' | 'LocalOrigin', reason: string): void {
+    this.#stats[`detected${kind}`] += 1;
     const total = this.#members.length;
     const withinCap = (this.#ejected + 1) * 100 <= policy.maxEjectionPercent * total;
     // Of several, one may always go (else the default of 10 % never ejects anything below ten endpoints); the only one never by this rule.
-    if (!withinCap && !(policy.alwaysEjectOne && this.#ejected === 0 && total > 1)) return;
+    if (!withinCap && !(policy.alwaysEjectOne && this.#ejected === 0 && total > 1)) {
+      this.#stats.ejectionsOverflow += 1;
+      return;
+    }
+    this.#stats.ejectionsEnforced += 1;
+    this.#stats[`enforced${kind}`] += 1;
     state.ejected = true;
     state.ejectedAt = this.#clock.now();
     // The multiplier stops where the length does (Envoy: one step later), so that a long-bad endpoint is forgiven in bounded time.

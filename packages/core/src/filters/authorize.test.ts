@@ -2,6 +2,7 @@ import type { Attribute, AuthorizationPolicy } from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
 import { compileAuthorization } from '../inbound/authorization.ts';
 import { createLedger } from '../inbound/ledger.ts';
+import { PortRbacStats } from '../inbound/rbac-stats.ts';
 import type { AuditRecord, AuditSink } from '../ports/audit.ts';
 import { fakeClock, testCall, testExchange, testPeer, testProgram, testRuntime, toProgram } from '../testing/index.ts';
 import { authorize, custom } from './authorize.ts';
@@ -25,11 +26,15 @@ async function called(policies: readonly AuthorizationPolicy[], path: string, wa
   const program = testProgram();
   const runtime = testRuntime({ clock });
   const rules = authorization.custom;
-  const handler = custom.inbound!({ rules, ledger }, runtime)(authorize.inbound!({ authorization, ledger }, runtime)(toProgram));
+  const stats = new PortRbacStats();
+  const handler = custom.inbound!(
+    { rules, ledger, stats },
+    runtime,
+  )(authorize.inbound!({ authorization, ledger, stats }, runtime)(toProgram));
   const peer = testPeer({ principal: 'td/ns/shop/sa/web', claims: { iss: 'https://issuer', sub: 'ann' } });
   const run = async () => handler(testExchange({ clock, call: testCall({ path, peer }) }), program);
   const reply = await run().catch((error: unknown) => error);
-  return { reply, peer, program, records };
+  return { reply, peer, program, records, stats };
 }
 
 describe('authorize', () => {
@@ -107,5 +112,29 @@ describe('the ledger', () => {
 
   it('is not kept where nobody listens', () => {
     expect(createLedger([], compileAuthorization([audit]), fakeClock())).toBeUndefined();
+  });
+});
+
+describe('what is counted', () => {
+  const counted = async (policies: readonly AuthorizationPolicy[], path: string) => {
+    const { allowed, denied, shadow } = (await called(policies, path)).stats;
+    return { allowed, denied, shadow };
+  };
+  const none = { allow: undefined, deny: undefined };
+
+  it('is every decision, whoever refuses', async () => {
+    expect(await counted([policy('ALLOW', '/a')], '/a')).toEqual({ allowed: 1, denied: 0, shadow: none });
+    expect(await counted([policy('ALLOW', '/a')], '/b')).toEqual({ allowed: 0, denied: 1, shadow: none });
+    expect(await counted([policy('CUSTOM', '/a')], '/a')).toEqual({ allowed: 0, denied: 1, shadow: none });
+  });
+
+  it('is what policies in dry run would have decided, each action for itself, without an auditor', async () => {
+    const dry = [policy('DENY', '/a', { dryRun: true }), policy('ALLOW', '/b', { dryRun: true })];
+    expect(await counted(dry, '/a')).toEqual({
+      allowed: 0,
+      denied: 0,
+      shadow: { deny: { allowed: 0, denied: 1 }, allow: { allowed: 0, denied: 1 } },
+    });
+    expect((await counted(dry, '/b')).shadow).toEqual({ deny: { allowed: 1, denied: 0 }, allow: { allowed: 1, denied: 0 } });
   });
 });

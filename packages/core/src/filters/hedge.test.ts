@@ -9,6 +9,7 @@ import { Life } from '../life.ts';
 import { type MeshEvent, silentRoute } from '../observer.ts';
 import type { Placement } from '../placement.ts';
 import { fakeClock, scriptedTransport, testClusterPolicy, testEndpoint, testExchange, testRuntime } from '../testing/index.ts';
+import { UpstreamStats } from '../upstream-stats.ts';
 import { hedge, type Hedges } from './hedge.ts';
 
 const RETRIES: RetryPolicy = {
@@ -39,10 +40,12 @@ function scene({ path = '/shop.Ratings/Get', retries = RETRIES, room = Infinity,
   const { whole = true, ...policy } = rest;
   const clock = fakeClock();
   const events: MeshEvent[] = [];
+  const stats = new UpstreamStats();
   const scripted = scriptedTransport();
   const busy = { now: 0, taken: 0 };
   const cluster = {
     name: 'outbound|80||ratings',
+    stats,
     tryRetry: () => {
       if (busy.now >= room) return false;
       busy.now += 1;
@@ -57,7 +60,7 @@ function scene({ path = '/shop.Ratings/Get', retries = RETRIES, room = Infinity,
     const endpoint = testEndpoint(`10.0.0.${placed++}:80`);
     exchange.life.endpoint = endpoint;
     const ended = (error: MeshError | undefined): void => void ends.push(error);
-    const placement: Placement = { endpoint, policy: testClusterPolicy(), wires: new Map(), responded: () => {}, ended };
+    const placement: Placement = { endpoint, policy: testClusterPolicy(), wires: new Map(), stats, responded: () => {}, ended };
     return wire.attempt(exchange, placement);
   };
   const runtime = testRuntime({ clock, observer: { route: () => silentRoute, event: (event) => void events.push(event) } });
@@ -69,7 +72,7 @@ function scene({ path = '/shop.Ratings/Get', retries = RETRIES, room = Infinity,
   const exchange = testExchange({ life, call: { url: `http://ratings${path}`, protocol: 'grpc' } });
   const outcome = handler(exchange, transport);
   outcome.catch(() => {});
-  return { clock, scripted, life, events, busy, outcome, ends };
+  return { clock, scripted, life, events, busy, outcome, ends, stats };
 }
 
 describe('a call that may be carried out twice', () => {

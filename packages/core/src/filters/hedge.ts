@@ -16,7 +16,7 @@ export interface Hedges {
   readonly hedging: readonly Hedging[];
   /** What is worth another attempt here, too; null: only slowness is. */
   readonly retries: RetryPolicy | null;
-  readonly cluster: Pick<RetryCluster, 'name' | 'tryRetry' | 'endRetry'>;
+  readonly cluster: Pick<RetryCluster, 'name' | 'tryRetry' | 'endRetry' | 'stats'>;
 }
 
 /** Without a retry policy every answer is one. */
@@ -109,7 +109,10 @@ class Race<T> implements Cancellable {
       runtime.observer.event({ type: 'call.hedged', cluster: cluster.name, attempt: this.#sent.length, reason });
       return this.#send(transport, true);
     }
-    if (transport !== undefined) runtime.observer.event({ type: 'call.overflow', cluster: cluster.name, limit: 'retries' });
+    if (transport !== undefined) {
+      cluster.stats.rqRetryOverflow += 1;
+      runtime.observer.event({ type: 'call.overflow', cluster: cluster.name, limit: 'retries' });
+    }
     this.#exhausted = true;
     if (this.#running.size === 0) this.#settle(this.#last!);
   }
@@ -175,6 +178,7 @@ class Race<T> implements Cancellable {
     this.#timer?.cancel();
     const { life } = this.#exchange;
     life.adopt(outcome.life);
+    for (const { attempts } of this.#sent) life.attempts += attempts;
     for (const lost of this.#running)
       if (lost !== outcome.life) {
         this.#running.delete(lost);

@@ -4,8 +4,9 @@ import { Deadlines } from '../deadlines.ts';
 import { flagBit, MeshError } from '../errors.ts';
 import type { Handler } from '../handler.ts';
 import { Life } from '../life.ts';
+import type { RouteObserver } from '../observer.ts';
 import { fakeClock, type ScriptedTransport, scriptedTransport, seededRandom, testExchange, testRuntime } from '../testing/index.ts';
-import { mirror, type Mirrors } from './mirror.ts';
+import { mirror, type Mirrored } from './mirror.ts';
 
 const answer = { status: 200, grpcStatus: 0, headers: [], body: '', message: '' } as const;
 
@@ -19,10 +20,17 @@ function target(behave: Handler = (exchange, transport) => Promise.resolve(trans
   return { copies, handler };
 }
 
-function scene(config: Partial<Mirrors>, random: () => number = seededRandom(1), copyable = true) {
+interface Scene {
+  readonly mirrors: readonly Pick<Mirrored, 'percent' | 'handler'>[];
+  readonly timeoutMs?: number;
+}
+
+function scene({ mirrors, timeoutMs }: Scene, random: () => number = seededRandom(1), copyable = true) {
   const clock = fakeClock();
   const scripted: ScriptedTransport = scriptedTransport();
   const lives: Life[] = [];
+  const counted: number[] = [];
+  const observer: RouteObserver = { ended: ({ status }) => void counted.push(status) };
   const transport: Transport<string> = {
     attempt: (exchange, placement) => scripted.attempt(exchange, placement),
     answer: (exchange, local) => scripted.answer(exchange, local),
@@ -41,19 +49,23 @@ function scene(config: Partial<Mirrors>, random: () => number = seededRandom(1),
     },
   };
   const next: Handler = (exchange, wire) => Promise.resolve(wire.answer(exchange, { ...answer, status: 201 }));
-  const handler = mirror.outbound!({ mirrors: [], timeoutMs: null, ...config }, testRuntime({ clock, random }))(next);
-  return { clock, lives, run: () => handler(testExchange(), transport) };
+  const handler = mirror.outbound!(
+    { mirrors: mirrors.map((one) => ({ ...one, observer })), timeoutMs: timeoutMs ?? null },
+    testRuntime({ clock, random }),
+  )(next);
+  return { clock, lives, counted, run: () => handler(testExchange(), transport) };
 }
 
 describe('a mirror', () => {
   it('gets a copy with a life of its own, while the caller gets the answer', async () => {
     const { copies, handler } = target();
-    const { run, lives, clock } = scene({ mirrors: [{ percent: 100, handler }] });
+    const { run, lives, counted, clock } = scene({ mirrors: [{ percent: 100, handler }] });
     expect((await run()).status).toBe(201);
     expect(copies).toHaveLength(1);
     expect(copies[0]!.life).toBe(lives[0]);
     await clock.pass(0);
     expect(lives[0]!.ended).toBe(true);
+    expect(counted).toEqual([200]);
   });
 
   it('gets its share', async () => {
@@ -102,10 +114,11 @@ describe('a mirror', () => {
 
   it('has its failure noted where copies are counted', async () => {
     const { handler } = target(() => Promise.reject(new MeshError('NO_ENDPOINT', 'none')));
-    const { run, lives, clock } = scene({ mirrors: [{ percent: 100, handler }] });
+    const { run, lives, counted, clock } = scene({ mirrors: [{ percent: 100, handler }] });
     await run();
     await clock.pass(0);
     expect(lives[0]).toMatchObject({ ended: true, flags: flagBit.UH });
+    expect(counted).toEqual([503]);
   });
 
   it('lets its answer go unread', async () => {

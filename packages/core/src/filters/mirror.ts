@@ -2,6 +2,7 @@ import type { Exchange, Transport } from '../exchange.ts';
 import { MeshError } from '../errors.ts';
 import type { Handler } from '../handler.ts';
 import type { FilterKind } from '../kind.ts';
+import type { RouteObserver } from '../observer.ts';
 import { chance } from './chance.ts';
 
 /** Where a share of the calls is copied to. */
@@ -9,6 +10,8 @@ export interface Mirrored {
   readonly percent: number;
   /** The mirror cluster's: its limits and its outlier detection hold for copies as for calls. */
   readonly handler: Handler;
+  /** The mirror cluster's statistics: nobody else counts copies. */
+  readonly observer: RouteObserver;
 }
 
 export interface Mirrors {
@@ -25,11 +28,16 @@ export interface Mirrors {
 export const mirror: FilterKind<Mirrors> = {
   name: 'mirror',
   outbound: ({ mirrors, timeoutMs }, { clock, random }) => {
-    const drawn = mirrors.map(({ percent, handler }) => ({ draw: chance(percent, random), handler }));
-    const copy = (exchange: Exchange, transport: Transport<unknown>, handler: Handler): void => {
+    const drawn = mirrors.map(({ percent, handler, observer }) => ({ draw: chance(percent, random), handler, observer }));
+    const copy = (
+      exchange: Exchange,
+      transport: Transport<unknown>,
+      { handler, observer }: Pick<Mirrored, 'handler' | 'observer'>,
+    ): void => {
       const shadow = transport.shadow?.(exchange);
       if (shadow === undefined) return;
       const { life } = shadow.exchange;
+      life.observer = observer;
       if (timeoutMs !== null) life.limit(clock.now() + timeoutMs);
       // Nobody hears of a failed copy, a broken one included: the call it was made of must not suffer.
       run(handler, shadow.exchange, shadow.transport).catch((error: unknown) => {
@@ -39,7 +47,7 @@ export const mirror: FilterKind<Mirrors> = {
       });
     };
     return (next) => (exchange, transport) => {
-      for (const { draw, handler } of drawn) if (draw()) copy(exchange, transport, handler);
+      for (const one of drawn) if (one.draw()) copy(exchange, transport, one);
       return next(exchange, transport);
     };
   },

@@ -16,6 +16,7 @@ import {
   testEndpoint,
   testRuntime,
 } from '../testing/index.ts';
+import { UpstreamStats } from '../upstream-stats.ts';
 import { retry } from './retry.ts';
 
 const POLICY: RetryPolicy = {
@@ -41,10 +42,12 @@ interface Scene extends Partial<RetryPolicy> {
 function scene({ timeoutMs, replayable = true, room = Infinity, random = () => 0.5, play, ...policy }: Scene = {}) {
   const clock = fakeClock();
   const events: MeshEvent[] = [];
+  const stats = new UpstreamStats();
   const transport = scriptedTransport(play);
   const busy = { now: 0, taken: 0 };
   const cluster = {
     name: 'outbound|80||reviews',
+    stats,
     tryRetry: () => {
       if (busy.now >= room) return false;
       busy.now += 1;
@@ -58,7 +61,7 @@ function scene({ timeoutMs, replayable = true, room = Infinity, random = () => 0
   const bottom: Handler = (exchange, wire) => {
     const endpoint = testEndpoint(`10.0.0.${placed++}:80`);
     exchange.life.endpoint = endpoint;
-    const placement: Placement = { endpoint, policy: testClusterPolicy(), wires: new Map(), responded: () => {}, ended: () => {} };
+    const placement: Placement = { endpoint, policy: testClusterPolicy(), wires: new Map(), stats, responded: () => {}, ended: () => {} };
     return wire.attempt(exchange, placement);
   };
   const runtime = testRuntime({ clock, random, observer: { route: () => silentRoute, event: (event) => void events.push(event) } });
@@ -78,7 +81,7 @@ function scene({ timeoutMs, replayable = true, room = Infinity, random = () => 0
   };
   const outcome = handler(exchange, transport);
   outcome.catch(() => {});
-  return { clock, transport, life, events, busy, outcome, exchange };
+  return { clock, transport, life, events, busy, outcome, exchange, stats };
 }
 
 const reset = new MeshError('RESET', 'connection reset');
@@ -166,7 +169,7 @@ describe('retry', () => {
   it('repeats what was refused before a promise was made', async () => {
     let asked = 0;
     const runtime = testRuntime();
-    const cluster = { name: 'c', tryRetry: () => true, endRetry: () => {}, priorityOf: () => undefined };
+    const cluster = { name: 'c', stats: new UpstreamStats(), tryRetry: () => true, endRetry: () => {}, priorityOf: () => undefined };
     const handler = retry.outbound!(
       { policy: POLICY, timeoutMs: null, cluster },
       runtime,
@@ -186,7 +189,13 @@ describe('retry', () => {
   it.each([new MeshError('OVERFLOW', 'full'), new MeshError('NO_ENDPOINT', 'none'), new TypeError('a bug')])(
     'lets pass at once what is nobody else’s to mend: %s',
     async (error) => {
-      const cluster = { name: 'c', tryRetry: () => expect.unreachable(), endRetry: () => {}, priorityOf: () => undefined };
+      const cluster = {
+        name: 'c',
+        stats: new UpstreamStats(),
+        tryRetry: () => expect.unreachable(),
+        endRetry: () => {},
+        priorityOf: () => undefined,
+      };
       const made = retry.outbound!(
         { policy: { ...POLICY, retryOn: ['5xx', 'reset', 'gateway-error'] }, timeoutMs: null, cluster },
         testRuntime(),
@@ -392,4 +401,27 @@ it('never tries more often than allowed, never hands over a discarded reply, and
     ),
     { numRuns: 300 },
   );
+});
+
+describe('what is counted of retries', () => {
+  it('is each, its kind of pause, and whether what came of them is an answer nobody would repeat', async () => {
+    const { clock, transport, outcome, stats } = scene({ attempts: 3, retryOn: ['5xx'] });
+    transport.latest.respond(503);
+    await clock.pass(1000);
+    transport.latest.respond(503, { headers: { 'retry-after': '1' } });
+    await clock.pass(5000);
+    transport.latest.respond(200);
+    await outcome;
+    expect(stats).toMatchObject({ rqRetry: 2, rqRetrySuccess: 1, rqRetryLimitExceeded: 0, rqRetryOverflow: 0 });
+    expect(stats).toMatchObject({ rqRetryBackoffExponential: 1, rqRetryBackoffRatelimited: 1 });
+  });
+
+  it('is also why there are no more', async () => {
+    const spent = scene({ attempts: 1, play: (attempt) => attempt.fail(reset) });
+    await spent.clock.pass(1000);
+    expect(spent.stats).toMatchObject({ rqRetry: 1, rqRetrySuccess: 0, rqRetryLimitExceeded: 1, rqRetryOverflow: 0 });
+    const full = scene({ room: 0, play: (attempt) => attempt.fail(reset) });
+    await full.clock.pass(1000);
+    expect(full.stats).toMatchObject({ rqRetry: 0, rqRetrySuccess: 0, rqRetryLimitExceeded: 0, rqRetryOverflow: 1 });
+  });
 });

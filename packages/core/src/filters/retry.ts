@@ -5,6 +5,7 @@ import { parseHttpDate } from '../clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import { MeshError } from '../errors.ts';
 import type { FilterKind } from '../kind.ts';
+import type { UpstreamStats } from '../upstream-stats.ts';
 import { judgeError } from '../verdict.ts';
 import { pause } from './pause.ts';
 import { pushbackMs } from './pushback.ts';
@@ -18,6 +19,7 @@ export interface RetryCluster {
   endRetry(): void;
   /** Priority an endpoint was last given, undefined if it is gone. Asked only under `remoteLocalities`. */
   priorityOf(endpoint: Endpoint): number | undefined;
+  readonly stats: UpstreamStats;
 }
 
 export interface Retry {
@@ -42,6 +44,7 @@ const UPDATE_FREQUENCY = 2;
 export const retry: FilterKind<Retry> = {
   name: 'retry',
   outbound: ({ policy, timeoutMs, cluster }, { clock, random, observer }) => {
+    const { stats } = cluster;
     const wanted = compileRetryOn(policy);
     const perTryMs =
       policy.perTryTimeoutMs !== null && (timeoutMs === null || policy.perTryTimeoutMs < timeoutMs) ? policy.perTryTimeoutMs : 0;
@@ -49,14 +52,14 @@ export const retry: FilterKind<Retry> = {
     const wantedError = (error: unknown): error is MeshError => MeshError.is(error) && wanted.error(judgeError(error));
 
     /** How long until the next try; undefined if it is not worth waiting for. */
-    const waitFor = (exchange: Exchange, retries: number, reply: Reply<unknown> | undefined): number | undefined => {
+    const waitFor = (exchange: Exchange, retries: number, reply: Reply<unknown> | undefined): Wait | undefined => {
       const pushback = reply === undefined ? undefined : pushbackMs(reply);
-      if (pushback !== undefined) return pushback === Infinity ? undefined : pushback;
+      if (pushback !== undefined) return pushback === Infinity ? undefined : { ms: pushback, asked: true };
       const jitter = backoffMs(policy.backoff, retries, random);
       const asked = reply === undefined ? undefined : retryAfterMs(reply, clock.wall());
-      if (asked === undefined) return jitter;
+      if (asked === undefined) return { ms: jitter, asked: false };
       // The jitter comes on top: those who were told the same moment should not all come at it.
-      return asked > LONGEST_WAIT_MS || clock.now() + asked >= exchange.life.deadline ? undefined : asked + jitter;
+      return asked > LONGEST_WAIT_MS || clock.now() + asked >= exchange.life.deadline ? undefined : { ms: asked + jitter, asked: true };
     };
 
     return (next) => {
@@ -76,29 +79,39 @@ export const retry: FilterKind<Retry> = {
           // Envoy's order: the count first, then the server's wish, then the cluster's budget.
           if (retries > policy.attempts) {
             life.flag('URX');
+            stats.rqRetryLimitExceeded += 1;
             return settle(last);
           }
           const wait = waitFor(first, retries, last.reply);
           if (wait === undefined) return settle(last);
           if (!cluster.tryRetry()) {
             life.flag('UO');
+            stats.rqRetryOverflow += 1;
             observer.event({ type: 'call.overflow', cluster: cluster.name, limit: 'retries' });
             return settle(last);
           }
+          stats.rqRetry += 1;
+          if (wait.asked) stats.rqRetryBackoffRatelimited += 1;
+          else stats.rqRetryBackoffExponential += 1;
           try {
             observer.event({ type: 'call.retried', cluster: cluster.name, attempt: retries, reason: reasonOf(last) });
             const endpoint = last.reply === undefined ? life.endpoint : last.reply.endpoint;
             if (endpoint !== undefined) attempted.push(endpoint);
             if (policy.remoteLocalities && attempted.length % UPDATE_FREQUENCY === 0) avoidPriorities = prioritiesOf(attempted, cluster);
             last.reply?.discard();
-            await pause(life, clock, wait);
+            await pause(life, clock, wait.ms);
             const tried = policy.ignorePreviousHosts ? [...first.tried, ...attempted] : first.tried;
             const exchange: Exchange = { ...first, attempt: first.attempt + retries, tried, avoidPriorities };
             last = await attempt(exchange, transport);
           } finally {
             cluster.endRetry();
           }
-          if (last.reply === undefined ? !wantedError(last.error) : !wanted.reply(last.reply)) return settle(last);
+          if (last.reply === undefined) {
+            if (!wantedError(last.error)) return settle(last);
+          } else if (!wanted.reply(last.reply)) {
+            stats.rqRetrySuccess += 1;
+            return settle(last);
+          }
         }
       }
 
@@ -131,6 +144,12 @@ export const retry: FilterKind<Retry> = {
     };
   },
 };
+
+/** How long until the next try, and whether the server asked for it. */
+interface Wait {
+  readonly ms: number;
+  readonly asked: boolean;
+}
 
 /** How an attempt ended: with a reply, or with what it rejected. */
 type Outcome<T> = { readonly reply: Reply<T>; readonly error: undefined } | { readonly reply: undefined; readonly error: unknown };

@@ -3,6 +3,7 @@ import { MeshError } from '../errors.ts';
 import type { Handler } from '../handler.ts';
 import { type MeshEvent, silentRoute } from '../observer.ts';
 import { fakeClock, type ScriptedAttempt, scriptedTransport, type TestCall, testClusterPolicy, testEndpoint, testExchange, testRuntime } from '../testing/index.ts'; // prettier-ignore
+import { UpstreamStats } from '../upstream-stats.ts';
 import { transparentRetry } from './transparent-retry.ts';
 
 const refused = new MeshError('REFUSED', 'the server did not begin');
@@ -11,17 +12,18 @@ const refused = new MeshError('REFUSED', 'the server did not begin');
 function scene(play: (attempt: ScriptedAttempt) => void, call: TestCall = {}, attempt = 0) {
   const clock = fakeClock();
   const events: MeshEvent[] = [];
+  const stats = new UpstreamStats();
   const transport = scriptedTransport(play);
   let placed = 0;
   const bottom: Handler = (exchange, wire) => {
     const endpoint = testEndpoint(`10.0.0.${placed++}:80`);
     exchange.life.endpoint = endpoint;
-    return wire.attempt(exchange, { endpoint, policy: testClusterPolicy(), wires: new Map(), responded: () => {}, ended: () => {} });
+    return wire.attempt(exchange, { endpoint, policy: testClusterPolicy(), wires: new Map(), stats, responded: () => {}, ended: () => {} });
   };
   const runtime = testRuntime({ clock, observer: { route: () => silentRoute, event: (event) => void events.push(event) } });
-  const handler = transparentRetry.outbound!({ cluster: 'outbound|80||reviews' }, runtime)(bottom);
+  const handler = transparentRetry.outbound!({ cluster: { name: 'outbound|80||reviews', stats } }, runtime)(bottom);
   const exchange = testExchange({ clock, call: { protocol: 'grpc', ...call }, attempt });
-  return { exchange, transport, events, outcome: handler(exchange, transport) };
+  return { exchange, transport, events, stats, outcome: handler(exchange, transport) };
 }
 
 const secondAnswers = (attempt: ScriptedAttempt): void => {

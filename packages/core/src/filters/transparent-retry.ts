@@ -1,10 +1,10 @@
 import type { Exchange, Reply, Transport } from '../exchange.ts';
 import { MeshError } from '../errors.ts';
 import type { FilterKind } from '../kind.ts';
+import type { RetryCluster } from './retry.ts';
 
 export interface TransparentRetry {
-  /** Name of the cluster, for the event. */
-  readonly cluster: string;
+  readonly cluster: Pick<RetryCluster, 'name' | 'stats'>;
 }
 
 /**
@@ -23,7 +23,8 @@ export const transparentRetry: FilterKind<TransparentRetry> = {
         if (!MeshError.is(error) || error.code !== 'REFUSED' || error.phase === 'answered') throw error;
         // Ended meanwhile, or no longer all in hand.
         if (life.why !== undefined || !call.replayable) throw error;
-        observer.event({ type: 'call.retried', cluster, attempt: 0, reason: 'transparent' });
+        cluster.stats.rqRetry += 1;
+        observer.event({ type: 'call.retried', cluster: cluster.name, attempt: 0, reason: 'transparent' });
         return next(life.endpoint === undefined ? exchange : { ...exchange, tried: [...tried, life.endpoint] }, transport);
       }
 
