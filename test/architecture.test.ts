@@ -17,7 +17,7 @@ const FLOORS: readonly (readonly string[])[] = [
 
 /** Files of core from the ground up; a file imports its own floor and lower ones. The first pattern that fits decides. */
 const CORE_FLOORS: readonly (readonly RegExp[])[] = [
-  [/^(errors|clock|call|peer|placement|life|deadlines|message-counts|observer)\.ts$/, /^endpoint\//, /^ports\//],
+  [/^(errors|clock|call|peer|placement|life|deadlines|periodic-counts|observer)\.ts$/, /^endpoint\//, /^ports\//],
   [/^(backoff|budget|lease|hash|flags)\.ts$/, /^match\//, /^inbound\//],
   [/^(handler|kind|verdict)\.ts$/],
   [/^filters\//, /^balancers\//],

@@ -8,6 +8,7 @@ import { NOBODY_VERIFIES } from './inbound/verified.ts';
 import { type InboundInfo, silentRoute } from './observer.ts';
 import type { AuditSink } from './ports/audit.ts';
 import type { TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
+import type { Tracer } from './ports/tracer.ts';
 import { type Addressed, HostTable } from './route/hosts.ts';
 import { RouteTable } from './route/table.ts';
 import type { InboundTable } from './inbound-table.ts';
@@ -20,9 +21,10 @@ export interface InboundTools {
   readonly calls: CallCount;
   readonly tokens: TokenVerifiers | undefined;
   readonly sinks: readonly AuditSink[];
+  readonly tracer: Tracer | undefined;
 }
 
-export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, tokens, sinks }: InboundTools): InboundTable {
+export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, tokens, sinks, tracer }: InboundTools): InboundTable {
   const authorization = compileAuthorization(inbound.authorization);
   const verifier = verifierOf(inbound.jwt, tokens, runtime);
   const ledger = createLedger(sinks, authorization, runtime.clock);
@@ -48,7 +50,17 @@ export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, 
     };
     const observerOf = runtime.observer.inbound?.(info) ?? (() => silentRoute);
     const handler: Handler = inboundStack(
-      { mtls: mtls(port), observer: silentRoute, observerOf, cors, jwt: inbound.jwt, verifier, authorization, ledger },
+      {
+        mtls: mtls(port),
+        observer: silentRoute,
+        observerOf,
+        begin: tracer?.inbound(info),
+        cors,
+        jwt: inbound.jwt,
+        verifier,
+        authorization,
+        ledger,
+      },
       runtime,
     );
     return { kind: 'route', handler, observer: silentRoute, calls };

@@ -1,8 +1,20 @@
-export { type Call, type Edits, type Exchange, FirstExchange, type LocalAnswer, NO_EDITS, type Reply, type Transport } from './call.ts';
+export {
+  type Call,
+  type Edits,
+  type Exchange,
+  FirstExchange,
+  type HeaderReader,
+  type LocalAnswer,
+  NO_EDITS,
+  type Reply,
+  type Transport,
+} from './call.ts';
 export { type Backoff, backoffMs } from './backoff.ts';
 export type { AuditRecord, AuditSink } from './ports/audit.ts';
 export type { CertificateSource, Identity, IdentityState, PeerVerifier, VerifiedPeer } from './ports/certificates.ts';
 export type { TokenOutcome, TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
+export type { Trace } from './ports/trace.ts';
+export type { Begin, Tracer } from './ports/tracer.ts';
 export type { Claims, Connection, Peer, Principal } from './peer.ts';
 export { type Clock, systemClock, type Timer } from './clock.ts';
 export type { Expiring } from './deadlines.ts';
@@ -15,6 +27,7 @@ export {
   flagBit,
   FLAGS,
   GrpcStatus,
+  grpcStatusName,
   type GrpcStatusName,
   MeshError,
   type Phase,
@@ -51,6 +64,7 @@ export type { ExplainInboundRequest, ExplainInboundTools, InboundExplanation } f
 export type { Decision } from './inbound/authorization.ts';
 export { grpcStatusOf } from './filters/answers.ts';
 export { DEADLINE_HEADER } from './filters/deadline.ts';
+export { REQUEST_ID_HEADER } from './filters/trace.ts';
 export { pause } from './filters/pause.ts';
 export { editLines, HOP_HEADER, type HopProof, type InboundCall, isGrpc, readCall, type Received } from './inbound/received.ts';
 export type { InboundView } from './inbound-table.ts';
