@@ -29,7 +29,7 @@ import {
 } from '@inmesh/http';
 import { type Document, type Problem, resolve, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource } from '@inmesh/policy/source';
-import { istioMetrics } from '@inmesh/telemetry';
+import { createTracer, istioMetrics } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
 import type { Facts } from './environment.ts';
@@ -80,6 +80,11 @@ export interface CreateMeshOptions {
   readonly resolvers?: readonly Resolver[];
   /** Who else counts calls and hears of events. */
   readonly observers?: readonly Observer[];
+  /**
+   * Traces go with the calls made for a request, without the program passing anything on. `forward`: other headers that do, to services of
+   * the mesh (at most 16), so that routes can choose by them in every hop. false: nothing is handed on, and no span is made.
+   */
+  readonly tracing?: false | { readonly forward?: readonly string[] };
   /** Hears of everything rare: a policy applied or refused, an endpoint ejected. Shorthand for an observer. */
   readonly onEvent?: (event: MeshEvent) => void;
   /** Time the first document may take, per place it is looked for. Default 5 s. */
@@ -160,11 +165,18 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   });
   const { workload: me, facts } = await findWorkload(options.workload, registries);
   const metrics = istioMetrics({ workload: me });
-  const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
+  const tracer = options.tracing === false ? undefined : createTracer({ workload: me, ...options.tracing });
+  const observers = [
+    metrics,
+    ...(tracer === undefined ? [] : [tracer.observer]),
+    ...(options.observers ?? []),
+    ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)]),
+  ];
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     health: healthChecks(),
     observer: joinObservers(observers),
+    tracer,
     localReplies: options.localReplies,
     audit: options.audit,
     tokens: options.tokens ?? tokenVerifiers(),
