@@ -149,7 +149,11 @@ function parentOf(call: Call, within: Context, mine: Served | undefined): Parent
   const active = trace.getSpanContext(within);
   if (active !== undefined && trace.isSpanContextValid(active)) {
     const sampled = (active.traceFlags & SAMPLED) !== 0;
-    return { reference: referenceTo(active), tracestate: tracestateOf(active), sampled, formats: 0, context: within };
+    const came = mine?.trace.span;
+    const reference = referenceTo(active);
+    // The API of OpenTelemetry has no word for it.
+    const random = came?.traceId === reference.traceId ? came.flags & RANDOM : 0;
+    return { reference: { ...reference, flags: reference.flags | random }, tracestate: tracestateOf(active), sampled, formats: 0, context: within };
   }
   return mine === undefined ? { ...ROOT, context: within } : remoteParent(mine.trace, within);
 }
