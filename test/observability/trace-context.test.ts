@@ -65,7 +65,8 @@ async function exchange(lines: readonly Line[], times = 1): Promise<Sent[]> {
   expect(harness.seen).toHaveLength(times);
   return harness.seen.map(({ headers, rawHeaders }) => {
     const traceparent = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]!.toLowerCase() === 'traceparent');
-    const [, , traceId = '', spanId = '', flags = ''] = /^(00|cc)-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/.exec(traceparent[0] ?? '') ?? [];
+    const [, , traceId = '', spanId = '', flags = ''] =
+      /^(00|cc)-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/.exec(traceparent[0] ?? '') ?? [];
     const tracestate = String(headers['tracestate'] ?? '');
     const state = new Map(
       tracestate
@@ -98,7 +99,9 @@ interface Row {
 const parents = (...values: string[]): readonly (readonly Line[])[] => values.map((value) => [['traceparent', value]]);
 const states = (...values: string[]): readonly (readonly Line[])[] => values.map((value) => [PARENT, state(value)]);
 const full = (from: number, to: number): string =>
-  Array.from({ length: to - from + 1 }, (_, at) => `bar${String(from + at).padStart(2, '0')}=${String(from + at).padStart(2, '0')}`).join(',');
+  Array.from({ length: to - from + 1 }, (_, at) => `bar${String(from + at).padStart(2, '0')}=${String(from + at).padStart(2, '0')}`).join(
+    ',',
+  );
 const membersOf = (text: string): Line[] => text.split(',').map((part) => part.split('=') as [string, string]);
 const NONE: readonly Line[] = [];
 
@@ -115,7 +118,11 @@ const ROWS: readonly Row[] = [
     ],
     trace: 'restarted',
   },
-  { name: 'traceparent header name', variants: [[['trace-parent', `00-${TRACE}-${SPAN}-01`]], [['trace.parent', `00-${TRACE}-${SPAN}-01`]]], trace: 'restarted' },
+  {
+    name: 'traceparent header name',
+    variants: [[['trace-parent', `00-${TRACE}-${SPAN}-01`]], [['trace.parent', `00-${TRACE}-${SPAN}-01`]]],
+    trace: 'restarted',
+  },
   {
     name: 'traceparent header name in any casing',
     variants: ['TraceParent', 'TrAcEpArEnT', 'TRACEPARENT'].map((name) => [[name, `00-${TRACE}-${SPAN}-01`]]),
@@ -128,11 +135,19 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'traceparent version 0xcc',
-    variants: parents(`cc-${TRACE}-${SPAN}-01`, `cc-${TRACE}-${SPAN}-01-what-the-future-will-be-like`, `cc-${TRACE}-${SPAN}-01.what-the-future-will-be-like`),
+    variants: parents(
+      `cc-${TRACE}-${SPAN}-01`,
+      `cc-${TRACE}-${SPAN}-01-what-the-future-will-be-like`,
+      `cc-${TRACE}-${SPAN}-01.what-the-future-will-be-like`,
+    ),
     trace: ['continued', 'continued', 'restarted'],
   },
   { name: 'traceparent version 0xff', variants: parents(`ff-${TRACE}-${SPAN}-01`), trace: 'restarted' },
-  { name: 'traceparent version with illegal characters', variants: parents(`.0-${TRACE}-${SPAN}-01`, `0.-${TRACE}-${SPAN}-01`), trace: 'restarted' },
+  {
+    name: 'traceparent version with illegal characters',
+    variants: parents(`.0-${TRACE}-${SPAN}-01`, `0.-${TRACE}-${SPAN}-01`),
+    trace: 'restarted',
+  },
   { name: 'traceparent version too long', variants: parents(`000-${TRACE}-${SPAN}-01`, `0000-${TRACE}-${SPAN}-01`), trace: 'restarted' },
   { name: 'traceparent version too short', variants: parents(`0-${TRACE}-${SPAN}-01`), trace: 'restarted' },
   { name: 'traceparent trace-id all zero', variants: parents(`00-${'0'.repeat(32)}-${SPAN}-01`), trace: 'restarted' },
@@ -151,17 +166,40 @@ const ROWS: readonly Row[] = [
   },
   { name: 'traceparent parent-id too long', variants: parents(`00-${TRACE}-12345678901234567-01`), trace: 'restarted' },
   { name: 'traceparent parent-id too short', variants: parents(`00-${TRACE}-123456789012345-01`), trace: 'restarted' },
-  { name: 'traceparent trace-flags with illegal characters', variants: parents(`00-${TRACE}-${SPAN}-.0`, `00-${TRACE}-${SPAN}-0.`), trace: 'restarted' },
+  {
+    name: 'traceparent trace-flags with illegal characters',
+    variants: parents(`00-${TRACE}-${SPAN}-.0`, `00-${TRACE}-${SPAN}-0.`),
+    trace: 'restarted',
+  },
   { name: 'traceparent trace-flags too long', variants: parents(`00-${TRACE}-${SPAN}-001`), trace: 'restarted' },
   { name: 'traceparent trace-flags too short', variants: parents(`00-${TRACE}-${SPAN}-1`), trace: 'restarted' },
   {
     name: 'traceparent with optional white space around it',
-    variants: parents(` 00-${TRACE}-${SPAN}-01`, `\t00-${TRACE}-${SPAN}-01`, `00-${TRACE}-${SPAN}-01 `, `00-${TRACE}-${SPAN}-01\t`, `\t 00-${TRACE}-${SPAN}-01 \t`),
+    variants: parents(
+      ` 00-${TRACE}-${SPAN}-01`,
+      `\t00-${TRACE}-${SPAN}-01`,
+      `00-${TRACE}-${SPAN}-01 `,
+      `00-${TRACE}-${SPAN}-01\t`,
+      `\t 00-${TRACE}-${SPAN}-01 \t`,
+    ),
     trace: 'continued',
   },
   { name: 'tracestate included, traceparent missing', variants: [[state('foo=1')], [state('foo=1,bar=2')]], trace: 'restarted' },
-  { name: 'tracestate included, traceparent included', variants: states('foo=1,bar=2'), trace: 'continued', tracestate: [membersOf('foo=1,bar=2')] },
-  { name: 'tracestate header name', variants: [[PARENT, ['trace-state', 'foo=1']], [PARENT, ['trace.state', 'foo=1']]], trace: 'continued', tracestate: [NONE, NONE] },
+  {
+    name: 'tracestate included, traceparent included',
+    variants: states('foo=1,bar=2'),
+    trace: 'continued',
+    tracestate: [membersOf('foo=1,bar=2')],
+  },
+  {
+    name: 'tracestate header name',
+    variants: [
+      [PARENT, ['trace-state', 'foo=1']],
+      [PARENT, ['trace.state', 'foo=1']],
+    ],
+    trace: 'continued',
+    tracestate: [NONE, NONE],
+  },
   {
     name: 'tracestate header name in any casing',
     variants: ['TraceState', 'TrAcEsTaTe', 'TRACESTATE'].map((name) => [PARENT, [name, 'foo=1']]),
@@ -203,9 +241,20 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'tracestate with optional white space',
-    variants: states('foo=1 \t , \t bar=2, \t baz=3', 'foo=1\t \t,\t \tbar=2,\t \tbaz=3', ' foo=1', '\tfoo=1', 'foo=1 ', 'foo=1\t', '\t foo=1 \t'),
+    variants: states(
+      'foo=1 \t , \t bar=2, \t baz=3',
+      'foo=1\t \t,\t \tbar=2,\t \tbaz=3',
+      ' foo=1',
+      '\tfoo=1',
+      'foo=1 ',
+      'foo=1\t',
+      '\t foo=1 \t',
+    ),
     trace: 'continued',
-    tracestate: [...Array.from({ length: 2 }, () => membersOf('foo=1,bar=2,baz=3')), ...Array.from({ length: 5 }, () => membersOf('foo=1'))],
+    tracestate: [
+      ...Array.from({ length: 2 }, () => membersOf('foo=1,bar=2,baz=3')),
+      ...Array.from({ length: 5 }, () => membersOf('foo=1')),
+    ],
   },
   {
     name: 'tracestate key with illegal characters',

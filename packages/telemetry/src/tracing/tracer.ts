@@ -153,7 +153,13 @@ function parentOf(call: Call, within: Context, mine: Served | undefined): Parent
     const reference = referenceTo(active);
     // The API of OpenTelemetry has no word for it.
     const random = came?.traceId === reference.traceId ? came.flags & RANDOM : 0;
-    return { reference: { ...reference, flags: reference.flags | random }, tracestate: tracestateOf(active), sampled, formats: 0, context: within };
+    return {
+      reference: { ...reference, flags: reference.flags | random },
+      tracestate: tracestateOf(active),
+      sampled,
+      formats: 0,
+      context: within,
+    };
   }
   return mine === undefined ? { ...ROOT, context: within } : remoteParent(mine.trace, within);
 }
