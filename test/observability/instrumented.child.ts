@@ -1,9 +1,11 @@
+import type * as GrpcJs from '@grpc/grpc-js';
 import { GrpcInstrumentation } from '@opentelemetry/instrumentation-grpc';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
 import { UndiciInstrumentation } from '@opentelemetry/instrumentation-undici';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace';
 import { createRequire } from 'node:module';
+import type { EchoClient } from '../support/echo-grpc.ts';
 
 // A program with OpenTelemetry's own instrumentation beside the mesh. Started as its documentation says: before all else is loaded.
 const { kind, policy, stranger } = JSON.parse(process.argv[2]!) as { kind: 'http' | 'undici' | 'grpc'; policy: string; stranger: number };
@@ -21,10 +23,11 @@ new NodeSDK({
 }).start();
 const require = createRequire(import.meta.url);
 require('http');
-require('@grpc/grpc-js');
+// Its instrumentation patches what is required: clients of modules get theirs by a loader of its own.
+const grpc = require('@grpc/grpc-js') as typeof GrpcJs;
 
 const { createMesh, memorySource } = await import('inmesh');
-const { echo, echoClient } = await import('../support/echo-grpc.ts');
+const { echo, ECHO } = await import('../support/echo-grpc.ts');
 const mesh = await createMesh({
   policy: memorySource([{ file: 'test.yaml', text: policy }]),
   workload: { name: 'client', namespace: 'default' },
@@ -37,12 +40,13 @@ const listening = await mesh.listen((incoming, response) => {
     response.end('done');
   })();
 }, 0);
-const onwards = echoClient('mesh:///behind.example.com', mesh.grpc.credentials(), mesh.grpc.options());
+const Stub = grpc.makeClientConstructor(ECHO, 'Echo');
+const onwards = new Stub('mesh:///behind.example.com', mesh.grpc.credentials(), mesh.grpc.options()) as unknown as EchoClient['stub'];
 const front = await echo('front', {
   server: mesh.grpc.server(),
   methods: {
     Say: (_call: unknown, callback: (error: null, answer: object) => void) => {
-      void onwards.say('on').then(({ text }) => callback(null, { text }));
+      onwards.Say({ text: 'on' }, new grpc.Metadata(), {}, (_error, answer) => callback(null, answer!));
     },
   },
 });
