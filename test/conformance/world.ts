@@ -267,7 +267,7 @@ export async function run(
       return reply;
     },
     answer: (exchange, local) => transport.answer(exchange, local),
-    shadow: (exchange) => ({ exchange: { ...exchange, life: mesh.shadowLife() }, transport: shadows }),
+    shadow: (exchange) => ({ exchange: { ...exchange, life: mesh.shadowLife(exchange.life) }, transport: shadows }),
   };
 
   const begin: Running['begin'] = (given) => {

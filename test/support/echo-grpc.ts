@@ -136,6 +136,7 @@ export interface EchoClient extends AsyncDisposable {
       callback: (error: ServiceError | null, answer?: Message) => void,
     ): ClientUnaryCall;
     Gather(callback: (error: ServiceError | null, answer?: Message) => void): ClientWritableStream<Message>;
+    Gather(metadata: Metadata, callback: (error: ServiceError | null, answer?: Message) => void): ClientWritableStream<Message>;
     Repeat(message: Message): ClientReadableStream<Message>;
     Chat(options?: CallOptions): ClientDuplexStream<Message, Message>;
     close(): void;

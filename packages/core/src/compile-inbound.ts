@@ -9,6 +9,7 @@ import { NOBODY_VERIFIES } from './inbound/verified.ts';
 import { type InboundInfo, silentRoute } from './observer.ts';
 import type { AuditSink } from './ports/audit.ts';
 import type { TokenVerifier, TokenVerifiers } from './ports/tokens.ts';
+import type { Tracer } from './ports/tracer.ts';
 import { type Addressed, HostTable } from './route/hosts.ts';
 import { RouteTable } from './route/table.ts';
 import type { InboundTable } from './inbound-table.ts';
@@ -21,9 +22,10 @@ export interface InboundTools {
   readonly calls: CallCount;
   readonly tokens: TokenVerifiers | undefined;
   readonly sinks: readonly AuditSink[];
+  readonly tracer: Tracer | undefined;
 }
 
-export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, tokens, sinks }: InboundTools): InboundTable {
+export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, tokens, sinks, tracer }: InboundTools): InboundTable {
   const authorization = compileAuthorization(inbound.authorization);
   const verifier = verifierOf(inbound.jwt, tokens, runtime);
   const ledger = createLedger(sinks, authorization, runtime.clock);
@@ -54,6 +56,7 @@ export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, 
         mtls: mtls(port),
         observer: silentRoute,
         observerOf,
+        begin: tracer?.inbound(info),
         cors,
         jwt: inbound.jwt,
         verifier,

@@ -9,10 +9,11 @@ import { charging } from './filters/charge.ts';
 import type { Handler, Runtime } from './handler.ts';
 import type { Hash } from './hash.ts';
 import type { LeaseBook } from './lease.ts';
-import { type Observer, type RouteObserver, silentRoute } from './observer.ts';
+import { type Observer, type RouteInfo, type RouteObserver, silentRoute } from './observer.ts';
 import type { Resolver } from './ports/resolver.ts';
 import { type Addressed, HostTable } from './route/hosts.ts';
 import { RouteTable } from './route/table.ts';
+import { trace } from './filters/trace.ts';
 import { CallCount, type Routed } from './routed.ts';
 import { type CompiledHost, Snapshot } from './snapshot.ts';
 import { outboundStack } from './stack.ts';
@@ -20,6 +21,7 @@ import { compileInbound } from './compile-inbound.ts';
 import type { AuditSink } from './ports/audit.ts';
 import type { HealthChecks } from './ports/health.ts';
 import type { TokenVerifiers } from './ports/tokens.ts';
+import type { Tracer } from './ports/tracer.ts';
 
 /** What stays the same from one snapshot to the next. */
 export interface Compiler {
@@ -33,6 +35,7 @@ export interface Compiler {
   readonly health: HealthChecks | undefined;
   readonly tokens: TokenVerifiers | undefined;
   readonly sinks: readonly AuditSink[];
+  readonly tracer: Tracer | undefined;
 }
 
 /**
@@ -40,7 +43,7 @@ export interface Compiler {
  * Starts nothing and disturbs nothing: the snapshot in force serves meanwhile. `version` names the document.
  */
 export function compile(model: Model, version: string, compiler: Compiler): Snapshot {
-  const { clock, random, observer, deadlines, hash } = compiler;
+  const { clock, random, observer, deadlines, hash, tracer } = compiler;
   const leases = compiler.leases.scope();
   const runtimeAt = (place: string): Runtime => ({ clock, random, observer, deadlines, hash, lease: leases.at(place) });
   const calls = new CallCount();
@@ -59,10 +62,10 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
     }
     const clusterOf = (name: string): Cluster | undefined => clusters.get(name);
 
-    /** Who counts the calls of a route to a cluster; null where there is no cluster of ours. */
-    const observerOf = (cluster: Cluster | undefined, name: string, host: string, route: string): RouteObserver => {
+    /** What is known of the calls of a route to a cluster; undefined where there is no cluster of ours. */
+    const infoOf = (cluster: Cluster | undefined, name: string, host: string, route: string): RouteInfo => {
       const service = services.get(cluster?.policy.service ?? host);
-      const counting = observer.route({
+      return {
         side: 'client',
         cluster: name,
         service: service?.host ?? host,
@@ -71,50 +74,63 @@ export function compile(model: Model, version: string, compiler: Compiler): Snap
         route,
         protocol: cluster?.policy.protocol === 'GRPC' ? 'grpc' : 'http',
         telemetry: model.telemetry.client,
-      });
+      };
+    };
+    const hostOf = (host: VirtualHost): string => host.service ?? host.domains[0] ?? host.name;
+    const infoFor = (host: VirtualHost, route: Route, destination: Destination | undefined): RouteInfo =>
+      infoOf(clusterOf(destination?.cluster ?? ''), destination?.cluster ?? '', hostOf(host), route.name);
+    /** Who counts the calls of a route to a cluster, and charges it with them. */
+    const observerOf = (info: RouteInfo): RouteObserver => {
+      const counting = observer.route(info);
+      const cluster = clusterOf(info.cluster);
       return cluster === undefined ? counting : charging(cluster.stats, counting);
     };
-    const observed = (host: VirtualHost, route: Route, destination: Destination | undefined): RouteObserver =>
-      observerOf(
-        clusterOf(destination?.cluster ?? ''),
-        destination?.cluster ?? '',
-        host.service ?? host.domains[0] ?? host.name,
-        route.name,
-      );
+
+    /** Refuses the calls of no route; they are counted, and have a place in their traces. */
+    const refusing = (info: RouteInfo, handler: Handler): Routed => {
+      const begin = tracer?.outbound(info);
+      const traced = begin === undefined ? handler : trace.outbound!({ begin }, runtimeAt('refused'))(handler);
+      return { kind: 'route', handler: traced, observer: observer.route(info), calls };
+    };
 
     const compileHost = (host: VirtualHost): Addressed<CompiledHost> => {
       const routed = host.routes.map((route): Routed => {
         const first = route.action.kind === 'forward' ? route.action.destinations[0] : undefined;
-        const routeObserver = observed(host, route, first);
+        const info = infoFor(host, route, first);
+        const routeObserver = observerOf(info);
         const handler = outboundStack({
           route,
           runtime: runtimeAt(`${host.name}/${route.name}`),
           observer: routeObserver,
-          observerOf: (destination) => (destination === first ? routeObserver : observed(host, route, destination)),
+          observerOf: (destination) => (destination === first ? routeObserver : observerOf(infoFor(host, route, destination))),
+          begin: tracer?.outbound(info),
           clusterOf,
         });
         return { kind: 'route', handler, observer: routeObserver, calls };
       });
-      const unmatched = observerOf(undefined, '', host.service ?? host.domains[0] ?? host.name, '');
       return {
         domains: host.domains,
         port: host.port,
         value: {
           routes: new RouteTable(host.routes.map(({ match }, index) => ({ match, value: routed[index]! }))),
-          unmatched: { kind: 'route', handler: noRoute(host), observer: unmatched, calls },
+          unmatched: refusing(infoOf(undefined, '', hostOf(host), ''), noRoute(host)),
         },
       };
     };
 
     const outside = model.settings.outboundTrafficPolicy === 'ALLOW_ANY' ? 'PassthroughCluster' : 'BlackHoleCluster';
-    const outsideObserver = observerOf(undefined, outside, outside, outside);
+    const unknown = infoOf(undefined, outside, outside, outside);
+    const outsideObserver = observer.route(unknown);
     return new Snapshot({
       version,
       model,
       hosts: new HostTable(model.hosts.map(compileHost)),
       clusters,
-      inbound: compileInbound(model, { runtime: runtimeAt('inbound'), calls, tokens: compiler.tokens, sinks: compiler.sinks }),
-      unknown: { kind: outside === 'PassthroughCluster' ? 'passthrough' : 'route', handler: blackHole, observer: outsideObserver, calls },
+      inbound: compileInbound(model, { runtime: runtimeAt('inbound'), calls, tokens: compiler.tokens, sinks: compiler.sinks, tracer }),
+      unknown:
+        outside === 'PassthroughCluster'
+          ? { kind: 'passthrough', handler: blackHole, observer: outsideObserver, calls }
+          : refusing(unknown, blackHole),
       closed: { kind: 'route', handler: refuseClosed, observer: outsideObserver, calls },
       shut: { kind: 'route', handler: refuseClosed, observer: silentRoute, calls },
       calls,

@@ -80,6 +80,8 @@ export interface Transport<T> {
    */
   attempt(exchange: Exchange, placement: Placement | undefined): Promise<Reply<T>>;
   answer(exchange: Exchange, local: LocalAnswer): Reply<T>;
+  /** Inbound: instrumentation of OpenTelemetry stands between us and the program. */
+  readonly instrumented?: boolean;
   /**
    * The transport for an attempt of the same call beside those under way (hedging); undefined if its request is not wholly in hand.
    * Left out: never. Its replies are handed over as the others are.

@@ -4,6 +4,7 @@ import type { Endpoint } from './endpoint/endpoint.ts';
 import { ERRORS, type Flag, flagBit, MeshError } from './errors.ts';
 import { type EndedCall, type RouteObserver, silentRoute } from './observer.ts';
 import { PeriodicCounts } from './periodic-counts.ts';
+import type { Trace } from './ports/trace.ts';
 
 /** Whoever works for a call at the moment (a waiting queue, a backoff, an attempt) and must stop when the call does. */
 export interface Cancellable {
@@ -39,6 +40,7 @@ export class Life implements Expiring, EndedCall {
   /** Of answers the mesh gives itself; '' for the other side's. */
   #details = '';
   failure = '';
+  trace: Trace | undefined = undefined;
   #attemptedAt = 0;
   #answeredAt = -1;
   #answer: HeaderReader | undefined = undefined;
@@ -102,6 +104,7 @@ export class Life implements Expiring, EndedCall {
   /** An attempt goes out. */
   attempting(endpoint: Endpoint, now: number): void {
     this.endpoint = endpoint;
+    this.trace?.attempting(endpoint);
     this.attempts += 1;
     this.#attemptedAt = now;
     this.#answeredAt = -1;

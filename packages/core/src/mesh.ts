@@ -20,6 +20,7 @@ import type { MetadataExchange } from './ports/metadata.ts';
 import type { Resolver } from './ports/resolver.ts';
 import type { AuditSink } from './ports/audit.ts';
 import type { TokenVerifiers } from './ports/tokens.ts';
+import type { Tracer } from './ports/tracer.ts';
 import type { Routed } from './routed.ts';
 import type { Snapshot, SnapshotView } from './snapshot.ts';
 import type { RbacView } from './inbound/rbac-stats.ts';
@@ -42,6 +43,8 @@ export interface MeshOptions {
   readonly metadata?: MetadataExchange;
   /** Who keeps decisions about inbound calls. */
   readonly audit?: readonly AuditSink[];
+  /** Who gives calls their place in traces. Its spans are ended by the observer that belongs to it. */
+  readonly tracer?: Tracer;
 }
 
 export interface MeshStatus {
@@ -101,6 +104,7 @@ export class Mesh {
       health: options.health,
       tokens: options.tokens,
       sinks: options.audit ?? [],
+      tracer: options.tracer,
     };
     return new Mesh(compiler, options, model, version);
   }
@@ -194,9 +198,16 @@ export class Mesh {
     return life;
   }
 
+  /** Headers that calls made now have besides their own, `[name, value, …]`: of the request that is being served. */
+  forwarded(): readonly string[] {
+    return this.#compiler.tracer?.forwarded() ?? NONE;
+  }
+
   /** The life of a copy that belongs to the same policy as its original, and is counted nowhere. */
-  shadowLife(): Life {
-    return new Life(this.clock.now(), this.#compiler.deadlines);
+  shadowLife({ trace }: Life): Life {
+    const life = new Life(this.clock.now(), this.#compiler.deadlines);
+    life.trace = trace?.shadow;
+    return life;
   }
 
   /**
@@ -271,6 +282,8 @@ export class Mesh {
     return calls;
   }
 }
+
+const NONE: readonly string[] = [];
 
 /** As Envoy's local replies: a short text, and the flag that says why. */
 function refusal(error: MeshError, flags: number): LocalAnswer {

@@ -2,6 +2,7 @@ import type { SideTelemetry } from '@inmesh/policy';
 import type { Call } from './call.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
 import type { Peer } from './peer.ts';
+import type { Trace } from './ports/trace.ts';
 
 /** What an observer may know of a route when it binds its series, once per route and destination at compile time. */
 export interface RouteInfo {
@@ -87,6 +88,8 @@ export interface EndedCall {
   readonly details: string;
   /** Why the connection to the endpoint could not be made or broke; '' if it did not. */
   readonly failure: string;
+  /** Its place in a trace; undefined: nobody traces. */
+  readonly trace: Trace | undefined;
   /** Of the answer, by lower-case name. */
   responseHeader(name: string): string | undefined;
 }

@@ -18,6 +18,7 @@ import { redirect } from './filters/redirect.ts';
 import { retry } from './filters/retry.ts';
 import { missing, split } from './filters/split.ts';
 import { timeout } from './filters/timeout.ts';
+import { trace } from './filters/trace.ts';
 import { transparentRetry } from './filters/transparent-retry.ts';
 import { MeshError } from './errors.ts';
 import type { Authorization } from './inbound/authorization.ts';
@@ -25,6 +26,7 @@ import type { Peer } from './peer.ts';
 import type { Ledger } from './inbound/ledger.ts';
 import type { PortRbacStats } from './inbound/rbac-stats.ts';
 import type { TokenVerifier } from './ports/tokens.ts';
+import type { Begin } from './ports/tracer.ts';
 import type { Filter, Handler, Runtime } from './handler.ts';
 import type { FilterKind } from './kind.ts';
 import { type RouteObserver, silentRoute } from './observer.ts';
@@ -38,6 +40,8 @@ import { type RouteObserver, silentRoute } from './observer.ts';
 interface RouteParts {
   readonly route: Route;
   readonly observer: RouteObserver;
+  /** undefined: nobody traces. */
+  readonly begin: Begin | undefined;
 }
 
 /** What the filters of one destination may ask for. */
@@ -50,6 +54,8 @@ interface WayParts extends RouteParts {
 const ROUTE: readonly Layer<RouteParts>[] = [
   // First, so that every outcome is counted: refusals by the mesh, injected faults and fixed answers included.
   layer(observe, ({ observer }) => ({ observer })),
+  // Next, so that all that is done for the call is done in its trace, and what is refused has a place there, too.
+  layer(trace, ({ begin }) => (begin === undefined ? null : { begin })),
   // Above timeout and retry: an injected abort is meant to be seen, an injected delay to be felt (Envoy's fault filter
   // runs before its router). Above split: who gets a fault does not depend on where he would have gone.
   layer(fault, ({ route }) => route.fault),
@@ -81,6 +87,8 @@ export interface InboundParts {
   readonly mtls: MtlsMode;
   readonly observer: RouteObserver;
   readonly observerOf: (peer: Peer) => RouteObserver;
+  /** undefined: nobody traces. */
+  readonly begin: Begin | undefined;
   /** undefined: nobody has cross-origin rules. */
   readonly cors: ((call: Call) => CompiledCors | undefined) | undefined;
   readonly jwt: readonly JwtRule[];
@@ -94,6 +102,8 @@ export interface InboundParts {
 const INBOUND: readonly Layer<InboundParts>[] = [
   // First, so that every outcome is counted: whoever is refused below, too.
   inboundLayer(observe, ({ observer, observerOf }) => ({ observer, observerOf })),
+  // Who is refused below has a place in his trace, too.
+  inboundLayer(trace, ({ begin }) => (begin === undefined ? null : { begin })),
   // Who has not proven himself on a STRICT port hears nothing else of us.
   inboundLayer(peer, ({ mtls, ledger }) => (mtls === 'STRICT' ? { ledger } : null)),
   // Above tokens: a browser's preflight carries none.
@@ -153,6 +163,8 @@ export interface StackParts {
   /** Counts what is decided before a destination is drawn. */
   readonly observer: RouteObserver;
   readonly observerOf: (destination: Destination) => RouteObserver;
+  /** Gives calls their place in a trace; undefined: nobody traces. */
+  readonly begin: Begin | undefined;
   readonly clusterOf: (name: string) => Cluster | undefined;
 }
 
@@ -190,11 +202,11 @@ function end(action: RouteAction, parts: StackParts): Handler {
   }
 }
 
-function way(destination: Destination, { route, runtime, observer, clusterOf }: StackParts): Handler {
+function way(destination: Destination, { route, runtime, observer, begin, clusterOf }: StackParts): Handler {
   if (destination.missing !== null) return missing({ ...destination, missing: destination.missing });
   const cluster = clusterOf(destination.cluster);
   if (cluster === undefined) return missing({ ...destination, missing: { status: 503, why: 'the policy does not declare it' } });
-  return compose(WAY, { route, destination, cluster, clusterOf, observer }, runtime, cluster.handler);
+  return compose(WAY, { route, destination, cluster, clusterOf, observer, begin }, runtime, cluster.handler);
 }
 
 function changes({ rewrite }: Route, { requestHeaders, responseHeaders, authority }: Destination) {

@@ -159,8 +159,12 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     const { edits, life, attempt } = this.#exchange;
     const edited = editedMetadata(metadata, edits.request);
     const waits = metadata.getOptions().waitForReady === true;
-    const told = this.#placement.policy.location === 'internal' ? this.#tools.mesh.metadata?.header : undefined;
-    if (life.deadline === Infinity && hop === undefined && told === undefined && attempt === 0 && !waits) return edited;
+    const internal = this.#placement.policy.location === 'internal';
+    const told = internal ? this.#tools.mesh.metadata?.header : undefined;
+    const traced = life.trace?.headers(internal) ?? NONE;
+    const forwarded = internal ? this.#caller.request.forwarded : NONE;
+    const nothing = hop === undefined && told === undefined && traced.length + forwarded.length === 0;
+    if (life.deadline === Infinity && nothing && attempt === 0 && !waits) return edited;
     const result = edited === metadata ? metadata.clone() : edited;
     // The call waits for its service, not for this one endpoint.
     if (waits) result.setOptions({ ...metadata.getOptions(), waitForReady: false });
@@ -168,6 +172,8 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     if (life.deadline < Infinity) result.set('grpc-timeout', timeoutText(life.deadline - this.#tools.mesh.now()));
     if (hop !== undefined) result.set(HOP_HEADER, hop);
     if (told !== undefined) result.set(...told);
+    setLines(result, traced);
+    setLines(result, forwarded);
     this.#count(result);
     return result;
   }
@@ -339,6 +345,12 @@ export class GrpcAttempt implements InterceptingListener, Reply<Handable>, Handa
     if (this.#ended) this.#mode = 'over';
     else this.#inner?.cancelWithStatus(grpcJs().status.CANCELLED, 'the answer was not wanted');
   }
+}
+
+const NONE: readonly string[] = [];
+
+function setLines(metadata: Metadata, lines: readonly string[]): void {
+  for (let at = 0; at < lines.length; at += 2) metadata.set(lines[at]!, lines[at + 1]!);
 }
 
 /** Ends without a word of the other side, and not on the way to it: credentials that cannot be had, a message beyond the program's limit. */

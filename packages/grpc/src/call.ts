@@ -70,9 +70,9 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     if (this.#given !== undefined) return tellEnd(listener, this.#given);
     const { target, path } = this.#start;
     this.#listener = listener;
-    const request = new GrpcRequest(target, path, metadata, this.messages);
-    this.#request = request;
     const { mesh } = this.#wiring;
+    const request = new GrpcRequest(target, path, metadata, this.messages, mesh.forwarded());
+    this.#request = request;
     const routed = mesh.find(request);
     const life = mesh.life(routed, request);
     this.#life = life;
@@ -155,8 +155,8 @@ export class MeshCall implements GrpcCall, Caller, Transport<Handable> {
     const messages = this.messages.copy();
     if (messages === undefined) return undefined;
     const { target, path } = this.#start;
-    const request = new GrpcRequest(target, path, this.request.metadata.clone(), messages);
-    const life = this.#wiring.mesh.shadowLife();
+    const request = new GrpcRequest(target, path, this.request.metadata.clone(), messages, this.request.forwarded);
+    const life = this.#wiring.mesh.shadowLife(exchange.life);
     return {
       exchange: new FirstExchange(request, life, exchange.edits, exchange.hashKey),
       transport: new Shadow(this.#wiring, messages, request, life),

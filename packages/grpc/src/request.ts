@@ -22,14 +22,23 @@ export class GrpcRequest implements Call {
   readonly port: number;
   readonly path: string;
   readonly metadata: Metadata;
+  /** What it has besides its metadata, of the request on whose behalf it is made: `[name, value, …]`. */
+  readonly forwarded: readonly string[];
   readonly #messages: { readonly replayable: boolean };
 
-  constructor({ authority, host, port }: Target, path: string, metadata: Metadata, messages: { readonly replayable: boolean }) {
+  constructor(
+    { authority, host, port }: Target,
+    path: string,
+    metadata: Metadata,
+    messages: { readonly replayable: boolean },
+    forwarded: readonly string[] = NONE,
+  ) {
     this.authority = authority;
     this.host = host;
     this.port = port;
     this.path = path;
     this.metadata = metadata;
+    this.forwarded = forwarded.length === 0 ? forwarded : forwarded.filter((_, at) => metadata.get(forwarded[at - (at % 2)]!).length === 0);
     this.#messages = messages;
   }
 
@@ -46,7 +55,10 @@ export class GrpcRequest implements Call {
     const values = this.metadata.get(name);
     if (values.length > 0) return values.map((value) => (typeof value === 'string' ? value : value.toString('base64')));
     // What grpc-js puts there itself, and rules may ask for.
-    return name === 'content-type' ? CONTENT_TYPE : name === 'te' ? TE : NONE;
+    if (name === 'content-type') return CONTENT_TYPE;
+    if (name === 'te') return TE;
+    const at = this.forwarded.indexOf(name);
+    return at < 0 || at % 2 === 1 ? NONE : [this.forwarded[at + 1]!];
   }
 }
 

@@ -129,13 +129,15 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const target = request.query === '' ? path : `${path}?${request.query}`;
     life.mutual = wired.identity !== undefined;
     life.http2 = isHttp2(this.#placement, request);
-    const own = this.#placement.policy.location === 'internal' ? this.#own(wired) : undefined;
+    const own = this.#own(wired);
     const headers = edited(request.headers, edits.request, edits.authority ?? request.authority, own);
     const sent = body instanceof ReplayBody ? this.#read(body) : body;
     // Of several attempts the last is the one the caller's request travelled in.
     life.requestHead = call.method.length + target.length + START_LINE + linesSize(headers);
     life.requestBytes = life.responseBytes = 0;
-    wired.pool.dispatch(new Sending(target, call.method, headers, sent, wired.servername, wire), this);
+    const sending = new Sending(target, call.method, headers, sent, wired.servername, wire);
+    if (life.trace === undefined) wired.pool.dispatch(sending, this);
+    else life.trace.send(() => wired.pool.dispatch(sending, this));
   }
 
   #read(body: ReplayBody): AsyncIterable<Uint8Array> {
@@ -144,16 +146,22 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     return this.#upload.body;
   }
 
-  /** What the mesh says to a service of the mesh beside what the application says; undefined: nothing. */
-  #own({ identity }: PoolWire): FlatHeaders | undefined {
-    const { deadline } = this.#exchange.life;
-    let own: FlatHeaders | undefined;
-    if (deadline < Infinity) own = [DEADLINE_HEADER, String(Math.max(0, Math.round(deadline - this.#pools.now())))];
+  /** What the mesh says beside what the application says; undefined: nothing. */
+  #own({ identity }: PoolWire): readonly string[] | undefined {
+    const { deadline, trace } = this.#exchange.life;
+    const internal = this.#placement.policy.location === 'internal';
+    const traced = trace?.headers(internal);
+    if (!internal) return traced;
+    const { forwarded } = this.#application.request;
+    let own: FlatHeaders | undefined = forwarded.length === 0 ? undefined : [...forwarded];
+    if (deadline < Infinity) (own ??= []).push(DEADLINE_HEADER, String(Math.max(0, Math.round(deadline - this.#pools.now()))));
     // Mutual TLS proves it already.
     const token = identity === undefined ? this.#pools.hops?.sign(this.#placement.policy.service) : undefined;
     if (token !== undefined) (own ??= []).push(HOP_HEADER, token);
     const { metadata } = this.#pools;
     if (metadata !== undefined) (own ??= []).push(...metadata);
+    if (own === undefined || traced === undefined) return own ?? traced;
+    own.push(...traced);
     return own;
   }
 

@@ -1,6 +1,7 @@
 import type { Clock, Endpoint, UpstreamStats } from '@inmesh/core';
 import { type MutualPlan, tlsOptions, type TlsPlan } from '@inmesh/net';
 import type { ClusterPolicy } from '@inmesh/policy';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { connectMutual } from './connect-mutual.ts';
 import type { buildConnector } from 'undici';
 import { undici } from './undici.ts';
@@ -22,8 +23,16 @@ export interface Counting {
   readonly clock: Clock;
 }
 
+/** A connection is nobody's: in the context of the call that opened it, what all later ones cause would be taken for that one's. */
+const onNobodysBehalf = AsyncLocalStorage.snapshot();
+
 /** Opens connections to one endpoint, as its policy says. */
 export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPlan | MutualPlan | undefined, counting: Counting): Connector {
+  const connect = connectorOf(endpoint, policy, tls, counting);
+  return (options, callback) => onNobodysBehalf(connect, options, callback);
+}
+
+function connectorOf(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPlan | MutualPlan | undefined, counting: Counting): Connector {
   const { connectTimeoutMs, tcpKeepalive } = policy.connection;
   const plain = {
     timeout: connectTimeoutMs,

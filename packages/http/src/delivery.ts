@@ -101,7 +101,7 @@ export class Delivery implements Transport<Handable>, Application {
   shadow(exchange: Exchange): { exchange: Exchange; transport: Transport<unknown> } | undefined {
     const { replayable, protocol, method } = this.request;
     if (!replayable || protocol === 'websocket' || method === 'CONNECT') return undefined;
-    const life = this.#wiring.mesh.shadowLife();
+    const life = this.#wiring.mesh.shadowLife(exchange.life);
     const request = this.request.copy();
     const copy = new Delivery(request, SILENT, life, this.#wiring);
     return {

@@ -77,6 +77,7 @@ export class MeshDispatcher extends undici.Dispatcher {
       flatten(options.headers, origin.authority),
       options.body === undefined || options.body === null ? null : wrapBody(options.body, this.replayBytes),
       options as unknown as WireOptions,
+      this.wiring.mesh.forwarded(),
     );
   }
 

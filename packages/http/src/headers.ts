@@ -57,14 +57,14 @@ function text(value: unknown): string {
 }
 
 /** All values of a lower-case name. */
-export function valuesOf(flat: FlatHeaders, name: string): string[] {
+export function valuesOf(flat: readonly string[], name: string): string[] {
   const values: string[] = [];
   for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) values.push(flat[i + 1]!);
   return values;
 }
 
 /** One value of a lower-case name, several joined with `,`. */
-export function valueOf(flat: FlatHeaders, name: string): string | undefined {
+export function valueOf(flat: readonly string[], name: string): string | undefined {
   let found: string | undefined;
   for (let i = 0; i < flat.length; i += 2) {
     if (flat[i] === name) found = found === undefined ? flat[i + 1]! : `${found},${flat[i + 1]!}`;
@@ -72,14 +72,28 @@ export function valueOf(flat: FlatHeaders, name: string): string | undefined {
   return found;
 }
 
+/** Those of `lines` whose names the headers do not have. */
+export function lacking(flat: FlatHeaders, lines: readonly string[]): string[] {
+  return lines.filter((_, at) => valueOf(flat, lines[at - (at % 2)]!) === undefined);
+}
+
 /** With the operations applied in order, then `host` and the mesh's `own` set: a copy, or the headers themselves if they are that already. */
-export function edited(flat: FlatHeaders, ops: readonly HeaderOp[], host: string, own?: FlatHeaders): FlatHeaders {
+export function edited(flat: FlatHeaders, ops: readonly HeaderOp[], host: string, own?: readonly string[]): FlatHeaders {
   if (ops.length === 0 && flat[1] === host && own === undefined) return flat;
   const result = [...flat];
   result[1] = host;
   for (const op of ops) apply(result, op);
-  if (own !== undefined) for (let i = 0; i < own.length; i += 2) apply(result, { op: 'set', name: own[i]!, value: own[i + 1]! });
+  if (own !== undefined) replace(result, own);
   return result;
+}
+
+/** Sets headers as `[name, value, …]` has them. */
+function replace(flat: FlatHeaders, by: readonly string[]): void {
+  for (let i = 0; i < by.length; i += 2) {
+    const name = by[i]!;
+    for (let at = flat.length - 2; at >= 0; at -= 2) if (flat[at] === name) flat.splice(at, 2);
+  }
+  flat.push(...by);
 }
 
 function apply(flat: FlatHeaders, op: HeaderOp): void {

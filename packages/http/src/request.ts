@@ -1,6 +1,6 @@
 import type { Call } from '@inmesh/core';
 import { type Body, ReplayBody } from './body.ts';
-import { type FlatHeaders, valueOf, valuesOf } from './headers.ts';
+import { type FlatHeaders, lacking, valueOf, valuesOf } from './headers.ts';
 import type { Origin } from './origin.ts';
 
 /** What travels with an attempt besides what Call says: undici's own per-request settings, passed through as given. */
@@ -32,11 +32,21 @@ export class HttpRequest implements Call {
   readonly query: string;
   readonly sourceIp: string | undefined;
   readonly headers: FlatHeaders;
+  /** What it has besides those, of the request on whose behalf it is made; services of the mesh are sent it. */
+  readonly forwarded: readonly string[];
   readonly wire: WireOptions;
   /** A ReplayBody where the caller's is one-shot. */
   readonly body: Body;
 
-  constructor(origin: Pick<Call, keyof Origin>, method: string, target: string, headers: FlatHeaders, body: Body, wire: WireOptions) {
+  constructor(
+    origin: Pick<Call, keyof Origin>,
+    method: string,
+    target: string,
+    headers: FlatHeaders,
+    body: Body,
+    wire: WireOptions,
+    forwarded: readonly string[] = NOTHING,
+  ) {
     const mark = target.indexOf('?');
     const upgrade = wire.upgrade !== undefined && wire.upgrade !== null && wire.upgrade !== false;
     this.protocol = upgrade ? 'websocket' : wire.grpc === true ? 'grpc' : 'http';
@@ -50,29 +60,33 @@ export class HttpRequest implements Call {
     this.query = mark < 0 ? '' : target.slice(mark + 1);
     this.sourceIp = undefined;
     this.headers = headers;
+    this.forwarded = forwarded.length === 0 ? forwarded : lacking(headers, forwarded);
     this.body = body;
     this.wire = wire;
   }
 
   header(name: string): string | undefined {
-    return valueOf(this.headers, name);
+    return valueOf(this.headers, name) ?? (this.forwarded.length === 0 ? undefined : valueOf(this.forwarded, name));
   }
 
   headerValues(name: string): readonly string[] {
-    return valuesOf(this.headers, name);
+    const values = valuesOf(this.headers, name);
+    return values.length > 0 || this.forwarded.length === 0 ? values : valuesOf(this.forwarded, name);
   }
 
   /** The same request for a mirror, whose reading of the body takes nothing from the original. */
   copy(): HttpRequest {
     const target = this.query === '' ? this.path : `${this.path}?${this.query}`;
     const body = this.body instanceof ReplayBody ? this.body.copy() : this.body;
-    return new HttpRequest(this, this.method, target, this.headers, body, this.wire);
+    return new HttpRequest(this, this.method, target, this.headers, body, this.wire, this.forwarded);
   }
 
   get replayable(): boolean {
     return this.body instanceof ReplayBody ? this.body.replayable : true;
   }
 }
+
+const NOTHING: readonly string[] = [];
 
 /** Host part of a Host header: without port, lower-case. */
 function hostOf(authority: string): string {

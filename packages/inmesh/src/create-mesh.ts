@@ -29,7 +29,7 @@ import {
 } from '@inmesh/http';
 import { type Document, type Problem, resolve, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource } from '@inmesh/policy/source';
-import { accessLogs, metadataExchange, type MetricProducer } from '@inmesh/telemetry';
+import { accessLogs, createTracer, metadataExchange, type MetricProducer } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
 import type { Facts } from './environment.ts';
@@ -83,6 +83,11 @@ export interface CreateMeshOptions {
   readonly metrics?: MetricsOptions;
   /** Who else counts calls and hears of events. */
   readonly observers?: readonly Observer[];
+  /**
+   * Traces go with the calls made for a request, without the program passing anything on. `forward`: other headers that do, to services of
+   * the mesh (at most 16), so that routes can choose by them in every hop. false: nothing is handed on, and no span is made.
+   */
+  readonly tracing?: false | { readonly forward?: readonly string[] };
   /** Hears of everything rare: a policy applied or refused, an endpoint ejected. Shorthand for an observer. */
   readonly onEvent?: (event: MeshEvent) => void;
   /** Time the first document may take, per place it is looked for. Default 5 s. */
@@ -170,9 +175,11 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   let keyring: Keyring | undefined;
   const metrics = openMetrics(me, () => keyring?.identity()?.principal.uri, options.metrics);
   const logs = accessLogs({ workload: me, onEvent: (event) => engineOptions.observer.event(event) });
+  const tracer = options.tracing === false ? undefined : createTracer({ workload: me, ...options.tracing });
   const observers = [
     ...metrics.observers,
     logs,
+    ...(tracer === undefined ? [] : [tracer.observer]),
     ...(options.observers ?? []),
     ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)]),
   ];
@@ -180,6 +187,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     health: healthChecks(),
     observer: joinObservers(observers),
+    tracer,
     localReplies: options.localReplies,
     audit: options.audit,
     metadata: metadataExchange(me),

@@ -64,7 +64,7 @@ export class ServerRoom {
       fetchHandler: (handler, peerOf) => createFetchHandler(wiring, handler, peerOf),
     };
     this.#grpc = createGrpcServers({
-      attach: (server) => attach(server, wiring),
+      attach: (server, instrumented) => attach(server, wiring, instrumented),
       callerOf: ({ mesh }) => mesh,
       clock: wiring.mesh.clock,
     });

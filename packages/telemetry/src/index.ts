@@ -15,3 +15,5 @@ export type { FormatTools } from './access-log/operators.ts';
 export { compileExpression, type Expression, type ExpressionOptions, printValue } from './cel/expression.ts';
 export type { CallInfo, TraceIds } from './facts.ts';
 export { createTap, type Tap, type TapOptions, type TappedCall } from './tap.ts';
+export { createTracer, type MeshTracer, type TracerOptions } from './tracing/tracer.ts';
+export { type PolicySampler, policySampler } from './tracing/sampler.ts';

@@ -107,6 +107,7 @@ class Race<T> implements Cancellable {
     const transport = this.#exhausted ? undefined : this.#transport.again!(this.#exchange);
     if (transport !== undefined && cluster.tryRetry()) {
       runtime.observer.event({ type: 'call.hedged', cluster: cluster.name, attempt: this.#sent.length, reason });
+      this.#exchange.life.trace?.repeating(reason);
       return this.#send(transport, true);
     }
     if (transport !== undefined) {
@@ -124,6 +125,7 @@ class Race<T> implements Cancellable {
     const life = new Life(whole.startedAt, whole.deadlines);
     // For those who ask; the call's own watch sees to it.
     life.deadline = whole.deadline;
+    life.trace = whole.trace;
     const exchange: Exchange = { ...this.#exchange, life, attempt: attempt + this.#sent.length, tried: [...tried, ...elsewhere] };
     this.#sent.push(life);
     this.#running.add(life);

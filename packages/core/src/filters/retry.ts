@@ -94,7 +94,9 @@ export const retry: FilterKind<Retry> = {
           if (wait.asked) stats.rqRetryBackoffRatelimited += 1;
           else stats.rqRetryBackoffExponential += 1;
           try {
-            observer.event({ type: 'call.retried', cluster: cluster.name, attempt: retries, reason: reasonOf(last) });
+            const reason = reasonOf(last);
+            observer.event({ type: 'call.retried', cluster: cluster.name, attempt: retries, reason });
+            life.trace?.repeating(reason);
             const endpoint = last.reply === undefined ? life.endpoint : last.reply.endpoint;
             if (endpoint !== undefined) attempted.push(endpoint);
             if (policy.remoteLocalities && attempted.length % UPDATE_FREQUENCY === 0) avoidPriorities = prioritiesOf(attempted, cluster);

@@ -19,6 +19,7 @@ export function testEndedCall(given: Partial<EndedCall> = {}): EndedCall {
     upstreamMs: -1,
     details: 'via_upstream',
     failure: '',
+    trace: undefined,
     responseHeader: () => undefined,
     ...given,
   };

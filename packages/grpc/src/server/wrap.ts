@@ -6,7 +6,11 @@ import type { Http2SecureServer, Http2Server } from 'node:http2';
 export type Http2Listener = Http2Server | Http2SecureServer;
 
 /** Puts the mesh in front of a server of Node, and lets it leave without losing a call. */
-export type Attach = (server: Http2Listener) => { readonly drain: (options: { readonly graceMs: number }) => Promise<void> };
+export type Attach = (
+  server: Http2Listener,
+  /** Somebody else makes spans of its calls. */
+  instrumented: boolean,
+) => { readonly drain: (options: { readonly graceMs: number }) => Promise<void> };
 
 export interface GrpcDrainOptions {
   /** Time for callers to learn that this server leaves (readiness is off): it still takes what comes. Default 0 ms. */
@@ -88,7 +92,7 @@ export class WrappedServer {
   #guard(listener: Http2Listener): Http2Listener {
     // A bindAsync that was under way when the server left: grpc-js would leave it listening.
     if (this.#closed) throw new MeshError('CLOSED', 'this server has left');
-    this.#listeners.set(listener, this.#surroundings.attach(listener));
+    this.#listeners.set(listener, this.#surroundings.attach(listener, isInstrumented(this.#server)));
     if (this.#leaving === undefined) this.#surroundings.bound.add(this);
     listener.once('close', () => {
       this.#listeners.delete(listener);
@@ -107,3 +111,7 @@ export class WrappedServer {
     this.#server.forceShutdown();
   }
 }
+
+/** OpenTelemetry's instrumentation of grpc-js takes the place of `register`, and marks it. */
+const isInstrumented = (server: Server): boolean =>
+  (server as unknown as { readonly register: { readonly __wrapped?: boolean } }).register.__wrapped === true;

@@ -31,8 +31,10 @@ interface Guarded {
  *
  * It takes the place of `emit`, not of a listener: listeners that come later, first, or once are all behind it, which no
  * order of listeners could promise. Attaching twice is attaching once.
+ *
+ * `instrumented`: somebody else makes spans of what the server receives. Of OpenTelemetry's instrumentation of node:http it is seen.
  */
-export function attach(server: AnyServer, wiring: InboundWiring): Attached {
+export function attach(server: AnyServer, wiring: InboundWiring, instrumented = false): Attached {
   const guarded = guardable(server);
   const before = guarded[ATTACHED];
   if (before !== undefined) {
@@ -42,7 +44,7 @@ export function attach(server: AnyServer, wiring: InboundWiring): Attached {
   const emit = guarded.emit;
   const forward: Emit = (event, ...args) => emit.call(server, event, ...args);
   const links = new Links(wiring);
-  const gate = new Gate(wiring, links);
+  const gate = new Gate(wiring, links, instrumented || isWrapped(emit));
   const door = server instanceof TlsServer ? undefined : new Doorkeeper(wiring, links, forward, !(server instanceof HttpServer));
   const guard: Emit = (event, ...args) => {
     switch (event) {
@@ -87,6 +89,9 @@ export function attach(server: AnyServer, wiring: InboundWiring): Attached {
   guarded[ATTACHED] = { attached, wiring };
   return attached;
 }
+
+/** As instrumentation of OpenTelemetry marks what it has taken the place of. */
+const isWrapped = (emit: Emit): boolean => (emit as { __wrapped?: boolean }).__wrapped === true;
 
 /** A program may listen to the session itself, beside the server: its streams are judged before that, too. */
 function guardSession(session: Http2Session, gate: Gate): void {

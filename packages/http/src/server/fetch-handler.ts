@@ -98,6 +98,7 @@ class FetchOutlet implements Outlet {
   readonly #reject: (error: unknown) => void;
   readonly #ops: HeaderOp[] = [];
   #serving: Serving | undefined = undefined;
+  readonly instrumented = false;
   #closed = false;
   #headers: Headers | undefined = undefined;
 

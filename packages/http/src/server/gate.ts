@@ -20,17 +20,20 @@ export class Gate {
   readonly #wiring: InboundWiring;
   readonly #links: Links;
   readonly #hops: HopProof | undefined;
+  readonly #instrumented: boolean;
 
-  constructor(wiring: InboundWiring, links: Links) {
+  /** `instrumented`: OpenTelemetry's own instrumentation stands between it and the program. */
+  constructor(wiring: InboundWiring, links: Links, instrumented: boolean) {
     this.#wiring = wiring;
     this.#links = links;
     this.#hops = hopProof(wiring);
+    this.#instrumented = instrumented;
   }
 
   /** `routed`: a router has read the path already, so it must stay as it is. A request may be handed from server to server: it is judged once. */
   request(request: IncomingMessage, response: ServerResponse, pass: Pass, routed = false): void {
     if (request.mesh === undefined)
-      this.#serve(receivedOf(request, false), request.socket, new RequestOutlet(request, response, pass, routed));
+      this.#serve(receivedOf(request, false), request.socket, new RequestOutlet(request, response, pass, routed, this.#instrumented));
     else pass();
   }
 
@@ -56,7 +59,11 @@ export class Gate {
       upgrade: headers[':method'] === 'CONNECT',
     };
     this.#links.of(socket).session ??= session;
-    this.#serve(received, socket, new StreamOutlet(stream, { headers, rawHeaders: raw }, pass, this.#wiring.mesh.clock));
+    this.#serve(
+      received,
+      socket,
+      new StreamOutlet(stream, { headers, rawHeaders: raw }, pass, this.#wiring.mesh.clock, this.#instrumented),
+    );
     return true;
   }
 

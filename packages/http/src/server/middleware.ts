@@ -31,7 +31,7 @@ export type Judge = (request: IncomingMessage, response: ServerResponse, next: (
 
 export function createJudge(wiring: InboundWiring, warn: (message: string) => void): Judge {
   const { mesh } = wiring;
-  const gate = new Gate(wiring, new Links(wiring));
+  const gate = new Gate(wiring, new Links(wiring), false);
   let warned = false;
   return (request, response, next, routed) => {
     if (request.mesh !== undefined) return void next();

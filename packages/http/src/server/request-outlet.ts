@@ -27,12 +27,14 @@ export class RequestOutlet implements Outlet {
   readonly #response: ServerResponse;
   readonly #pass: () => void;
   readonly #routed: boolean;
+  readonly instrumented: boolean;
 
-  constructor(request: IncomingMessage, response: ServerResponse, pass: () => void, routed: boolean) {
+  constructor(request: IncomingMessage, response: ServerResponse, pass: () => void, routed: boolean, instrumented: boolean) {
     this.#request = request;
     this.#response = response;
     this.#pass = pass;
     this.#routed = routed;
+    this.instrumented = instrumented;
   }
 
   /** The serving hears when the last byte is through, or the caller has gone. */
@@ -70,6 +72,8 @@ export class RequestOutlet implements Outlet {
     if (edits.request.length > 0) editRequest(request, edits.request);
     if (edits.response.length > 0) editResponse(this.#response, edits.response);
     request.mesh = new Told(exchange);
+    exchange.life.trace?.bind(request);
+    exchange.life.trace?.bind(this.#response);
     this.#pass();
   }
 

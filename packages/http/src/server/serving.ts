@@ -29,6 +29,8 @@ export interface Outlet {
   header(name: string): string | undefined;
   /** Says with the answer that no other call may come on this connection. */
   last(): void;
+  /** Instrumentation of OpenTelemetry stands between it and the program. */
+  readonly instrumented: boolean;
   /** The caller is gone, or the answer is under way already: there is nothing to say. */
   readonly closed: boolean;
   /** Ends what is under way: by `last`, if no answer has begun and the program could not stumble over one, else without a word. */
@@ -96,8 +98,14 @@ export class Serving implements Transport<Served>, Cancellable, Passenger {
     if (this.#outlet.closed) return PASSED_ON;
     this.#passed = true;
     this.life.work(this);
-    this.#outlet.proceed(exchange);
+    const { trace } = this.life;
+    if (trace === undefined) this.#outlet.proceed(exchange);
+    else trace.run(() => this.#outlet.proceed(exchange));
     return PASSED_ON;
+  }
+
+  get instrumented(): boolean {
+    return this.#outlet.instrumented;
   }
 
   answer(_exchange: Exchange, local: LocalAnswer): Reply<Served> {

@@ -16,6 +16,8 @@ export class SocketOutlet implements Outlet {
   readonly #socket: Duplex;
   readonly #pass: () => void;
   readonly #clock: Clock;
+  /** OpenTelemetry's instrumentation of node:http knows ordinary requests only. */
+  readonly instrumented = false;
   /** Of the answer; of a program's own nobody hears. */
   #status = 0;
 

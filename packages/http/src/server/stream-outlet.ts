@@ -21,12 +21,14 @@ export class StreamOutlet implements Outlet {
   readonly #request: HeaderForms;
   readonly #pass: () => void;
   readonly #clock: Clock;
+  readonly instrumented: boolean;
 
-  constructor(stream: ServerHttp2Stream, request: HeaderForms, pass: () => void, clock: Clock) {
+  constructor(stream: ServerHttp2Stream, request: HeaderForms, pass: () => void, clock: Clock, instrumented: boolean) {
     this.#stream = stream;
     this.#request = request;
     this.#pass = pass;
     this.#clock = clock;
+    this.instrumented = instrumented;
   }
 
   watch(serving: Serving): void {
@@ -66,6 +68,7 @@ export class StreamOutlet implements Outlet {
     if (edits.request.length > 0) this.edit(edits.request);
     if (edits.response.length > 0) this.#editResponse(edits.response);
     this.#stream.mesh = new Told(exchange);
+    exchange.life.trace?.bind(this.#stream);
     weighStream(this.#stream, exchange.life, call.protocol === 'grpc' ? new MessageWatch(exchange.life) : undefined);
     this.#pass();
   }

@@ -1,0 +1,156 @@
+import type { EndedCall, Endpoint, InboundInfo, RouteInfo, Trace } from '@inmesh/core';
+import { type Attributes, type Context, context, type Span } from '@opentelemetry/api';
+import { describe } from './attributes.ts';
+import type { Tags } from './custom-tags.ts';
+import type { Outgoing } from './outgoing.ts';
+import { silenced } from './sdk.ts';
+import { type Served, served } from './served.ts';
+import { SAMPLED, type SpanReference } from './span-reference.ts';
+
+/** What the spans of one side have in common. */
+export interface Common {
+  readonly attributes: Attributes;
+  readonly tags: Tags;
+}
+
+/** A span that is told of a call, and whether it is ours to end. */
+export interface Told {
+  readonly span: Span;
+  readonly ours: boolean;
+  readonly common: Common;
+}
+
+abstract class CallTrace implements Trace {
+  readonly requestId: string;
+  readonly #reference: SpanReference | undefined;
+  readonly #told: Told | undefined;
+  #attempts = 0;
+  #reason = '';
+
+  constructor(reference: SpanReference | undefined, requestId: string, told: Told | undefined) {
+    this.#reference = reference;
+    this.requestId = requestId;
+    this.#told = told;
+  }
+
+  get traceId(): string {
+    return this.#reference?.traceId ?? '';
+  }
+
+  get spanId(): string {
+    return this.#reference?.spanId ?? '';
+  }
+
+  get sampled(): boolean {
+    return ((this.#reference?.flags ?? 0) & SAMPLED) !== 0;
+  }
+
+  attempting({ address }: Endpoint): void {
+    this.#attempts += 1;
+    if (this.#told === undefined) return;
+    const attributes: Attributes = { 'inmesh.attempt': this.#attempts, 'network.peer.address': address };
+    if (this.#reason !== '') attributes['inmesh.attempt.reason'] = this.#reason;
+    this.#told.span.addEvent('attempt', attributes);
+  }
+
+  repeating(reason: string): void {
+    this.#reason = reason;
+  }
+
+  finish(call: EndedCall, info: RouteInfo | InboundInfo): void {
+    if (this.#told === undefined) return;
+    const { span, ours, common } = this.#told;
+    span.setAttributes(common.attributes);
+    span.setAttributes(common.tags(call));
+    describe(span, call, info);
+    if (ours) span.end();
+  }
+
+  abstract readonly shadow: Trace;
+  abstract headers(internal: boolean): readonly string[];
+  abstract send<T>(dispatch: () => T): T;
+  abstract run<T>(program: () => T): T;
+  abstract bind(emitter: object): void;
+}
+
+const asItIs = <T>(run: () => T): T => run();
+
+/** Of a call that this process makes. */
+export class OutboundTrace extends CallTrace {
+  readonly #outgoing: Outgoing;
+  readonly #silent: boolean;
+
+  /** `silent`: the wire's own instrumentation must not tell of it again. */
+  constructor(reference: SpanReference | undefined, requestId: string, outgoing: Outgoing, silent: boolean, told?: Told) {
+    super(reference, requestId, told);
+    this.#outgoing = outgoing;
+    this.#silent = silent;
+  }
+
+  headers(internal: boolean): readonly string[] {
+    return internal ? this.#outgoing.internal : this.#outgoing.external;
+  }
+
+  get shadow(): Trace {
+    const reference = { traceId: this.traceId, spanId: this.spanId, flags: this.sampled ? SAMPLED : 0 };
+    return new OutboundTrace(reference, this.requestId, this.#outgoing, this.#silent);
+  }
+
+  send<T>(dispatch: () => T): T {
+    return this.#silent ? silenced(dispatch) : dispatch();
+  }
+
+  readonly run = asItIs;
+
+  bind(): void {}
+}
+
+type Emit = (...args: unknown[]) => unknown;
+
+/** Of a call that came in. */
+export class InboundTrace extends CallTrace {
+  readonly #served: Served;
+  /** In which the program runs; undefined: nobody here makes spans. */
+  readonly #context: Context | undefined;
+
+  constructor(reference: SpanReference | undefined, given: Served, within?: Context, told?: Told) {
+    super(reference, given.requestId, told);
+    this.#served = given;
+    this.#context = within;
+  }
+
+  run<T>(program: () => T): T {
+    const within = this.#context;
+    if (within === undefined) return served.run(this.#served, program);
+    return served.run(this.#served, () => context.with(within, program));
+  }
+
+  /** By `emit`, where all events come by, whoever listens when. */
+  bind(emitter: object): void {
+    const emitting = emitter as { emit: Emit };
+    const { emit } = emitting;
+    const mine = this.#served;
+    const within = this.#context;
+    emitting.emit = (...args) => {
+      // The program's own doing, in a context it has perhaps made narrower.
+      if (served.getStore() === mine) return emit.apply(emitter, args);
+      if (within === undefined) return served.run(mine, () => emit.apply(emitter, args));
+      return served.run(mine, () => context.with(within, () => emit.apply(emitter, args)));
+    };
+  }
+
+  get shadow(): Trace {
+    return this;
+  }
+
+  headers(): readonly string[] {
+    return [];
+  }
+
+  readonly send = asItIs;
+}
+
+/** Told of the ends of calls, which their spans wait for. */
+export function finishTrace(call: EndedCall, info: RouteInfo | InboundInfo): void {
+  if (call.trace instanceof CallTrace) call.trace.finish(call, info);
+}
