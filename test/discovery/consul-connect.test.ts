@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { consulAgent, noConsul, REAL_CONSUL, type TestConsul } from '../support/consul.ts';
 import { fakeConsul } from '../support/fake-consul.ts';
 import { meshOf, type TestMesh } from '../support/mesh.ts';
+import { freePort } from '../support/ports.ts';
 import { until } from '../support/traffic.ts';
 
 const left: AsyncDisposable[] = [];
