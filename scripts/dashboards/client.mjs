@@ -47,7 +47,7 @@ export const client = dashboard({
       panels: [
         lines('Connections', [named('open', gauge('upstream_cx_active'))], { w: 8 }),
         lines('New connections', [named('made', counter('upstream_cx_total')), named('failed', counter('upstream_cx_connect_fail'))], { unit: 'cps', w: 8 }),
-        lines('Refused by a limit', [named('pending requests', counter('upstream_rq_pending_overflow')), named('connections', counter('upstream_cx_overflow')), named('no healthy endpoint', counter('upstream_cx_none_healthy'))], { unit: 'reqps', w: 8 }),
+        lines('Limits', [named('refused', counter('upstream_rq_pending_overflow')), named('waited for a connection', counter('upstream_cx_overflow')), named('no healthy endpoint', counter('upstream_cx_none_healthy'))], { unit: 'reqps', w: 8 }),
       ],
     },
     {

@@ -55,17 +55,17 @@ export async function openShop(): Promise<Shop> {
     await Promise.all([...children.values()].map((one) => one.end()));
     rmSync(folder, { recursive: true, force: true });
   };
-  try {
-    await Promise.all(
-      WORKLOADS.map(async (name, index) => {
-        const [app, version] = name.split('-') as [ServiceOptions['app'], string];
-        const options: ServiceOptions = { app, version, port: ports[index]!, policy, ca };
-        children.set(name, await child('observability/service.child.ts', options));
-      }),
-    );
-  } catch (error) {
+  const started = await Promise.allSettled(
+    WORKLOADS.map(async (name, index) => {
+      const [app, version] = name.split('-') as [ServiceOptions['app'], string];
+      const options: ServiceOptions = { app, version, port: ports[index]!, policy, ca };
+      children.set(name, await child('observability/service.child.ts', options));
+    }),
+  );
+  const failed = started.find((one) => one.status === 'rejected');
+  if (failed !== undefined) {
     await dispose();
-    throw error;
+    throw failed.reason;
   }
   const storefront = `http://127.0.0.1:${ports.at(-1)}`;
   return {
