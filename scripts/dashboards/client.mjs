@@ -53,7 +53,7 @@ export const client = dashboard({
     {
       title: 'Endpoints',
       panels: [
-        lines('Members', [named('known', gauge('membership_total')), named('healthy', gauge('membership_healthy')), named('degraded', gauge('membership_degraded')), named('excluded', gauge('membership_excluded'))]),
+        lines('Members', [named('known', gauge('membership_total')), named('healthy', gauge('membership_healthy'))]),
         lines('Ejections', [named('out now', gauge('outlier_detection_ejections_active')), named('made a second', counter('outlier_detection_ejections_enforced_total')), named('refused a second', counter('outlier_detection_ejections_overflow'))], { description: 'Refused: more would have been ejected than maxEjectionPercent allows.' }),
         lines('Panic', [named('', counter('lb_healthy_panic'))], { unit: 'reqps', description: 'Picks among all endpoints, because too few were healthy.' }),
         lines('Changes of the list', [named('changed', counter('membership_change')), named('looked up', counter('update_success')), named('failed', counter('update_failure')), named('empty', counter('update_empty'))], { unit: 'ops' }),

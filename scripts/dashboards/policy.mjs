@@ -52,6 +52,16 @@ export const policy = dashboard({
       ],
     },
     {
+      title: 'Callers and registries',
+      panels: [
+        lines('Calls refused by AuthorizationPolicies', [
+          [`sum by (job) (rate(envoy_http_rbac_denied{${PROCESS}}[${RATE}]))`, '{{job}} refused'],
+          [`sum by (job) (rate(envoy_http_rbac_shadow_denied{${PROCESS}}[${RATE}]))`, '{{job}} would be, by policies in dry run'],
+        ], { unit: 'reqps' }),
+        lines('Registries that answer', [[`min by (job, registry) (inmesh_registry_up{${PROCESS}})`, '{{job}} {{registry}}']], { max: 1, description: '0: the endpoints that were known stay in use.' }),
+      ],
+    },
+    {
       title: 'Processes',
       panels: [
         lines('Versions of the mesh', [[`sum by (job, tag) (istio_build{component="proxy",${PROCESS}})`, '{{job}} {{tag}}']], { w: 8, stack: true }),

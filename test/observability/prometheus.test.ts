@@ -127,13 +127,21 @@ describe.skipIf(noPrometheus || noH2load)(`${REAL_PROMETHEUS} scrapes the proces
 
   it('promtool has nothing against what is told but names that are Istio’s, Envoy’s and prom-client’s', async () => {
     const known =
-      /^(istio_\w+_milliseconds use base unit|envoy_cluster_\w+ (counter|non-counter) metrics should (not )?have "_total"|nodejs_active_\w+_total non-counter)/;
+      /^((istio_\w+_milliseconds|envoy_\w+) use base unit|envoy_\w+ (counter|non-counter) metrics should (not )?have "_total"|nodejs_active_\w+_total non-counter)/;
     for (const url of Object.values(shop.metrics)) {
       const { body } = await request(url);
       const { output } = await promtool(['check', 'metrics'], await body.text());
       expect(output).toContain('istio_request_duration_milliseconds use base unit "seconds"');
       expect(output.split('\n').filter((line) => line !== '' && !known.test(line))).toEqual([]);
     }
+  });
+
+  it('finds every metric of Istio’s and of our own explained in docs/observability.md', async () => {
+    const docs = readFileSync(join(DASHBOARDS, '../docs/observability.md'), 'utf8');
+    const names = await server.labelValues('__name__');
+    const families = names.map((name) => name.replace(/_(bucket|sum|count)$/, '')).filter((name) => /^(istio|inmesh)_/.test(name));
+    expect(families.length).toBeGreaterThan(15);
+    expect(families.filter((name) => !docs.includes(`\`${name}\``))).toEqual([]);
   });
 
   describe('for our dashboards', () => {
