@@ -1,33 +1,5 @@
 #!/usr/bin/env bash
-# Fetches Consul for the tests from the Debian archive this machine is set up for, checked by Debian's keyring, installs nothing
-# system-wide, and prints where it is. Exit 3: there is none to be had here.
+# Consul for the tests (see get-debian.sh). Prints where it is.
 #   scripts/get-consul.sh [FOLDER]
-set -euo pipefail
-dest=${1:-.cache/consul}
-suite=${CONSUL_SUITE:-bullseye} # 1.8.7; bookworm has none
-binary="$dest/usr/bin/consul"
-if [ -x "$binary" ]; then
-  echo "$binary"
-  exit 0
-fi
-none() {
-  echo "$1" >&2
-  exit 3
-}
-command -v apt-get > /dev/null && command -v dpkg > /dev/null || none 'no Debian: apt-get and dpkg are missing'
-shopt -s nullglob
-archive=$(cat /etc/apt/sources.list.d/*.sources 2> /dev/null | awk '/^URIs:/ { for (i = 2; i <= NF; i++) print $i }' | grep -v -- -security | grep '/debian/*$' | head -1 || true)
-[ -n "$archive" ] || archive=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2> /dev/null | awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\/\/.*\/debian\/*$/) { print $i; exit } }' || true)
-[ -n "$archive" ] || none 'no Debian archive is configured'
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/parts" "$dest"
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive $suite main" > "$work/sources.list"
-apt() {
-  apt-get -qq -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts="$work/parts" -o Dir::State::lists="$work/lists" \
-    -o Dir::Cache="$work/cache" -o APT::Sandbox::User=root "$@" >&2
-}
-apt update || none 'the Debian archive cannot be reached'
-(cd "$work" && apt download consul) || none "the suite $suite has no consul"
-dpkg -x "$work"/consul_*.deb "$dest"
-echo "$binary"
+# 1.8.7 is in bullseye; bookworm has none.
+exec "$(dirname "$0")/get-debian.sh" "${CONSUL_SUITE:-bullseye}" "${1:-.cache/consul}" consul consul

@@ -75,6 +75,21 @@ describe('createMesh', () => {
     }
   });
 
+  it('counts the first policy and its source from the start', async () => {
+    const file = join(folder, 'first.yaml');
+    writeFileSync(file, serviceEntry(HOST, [shop.port]));
+    const mesh = await createMesh({ policy: file });
+    const { version } = mesh.status();
+    expect(mesh.metrics()).toContain(`\ninmesh_policy_info{version="${version}"} 1\n`);
+    expect(mesh.metrics()).toMatch(/\ninmesh_policy_applied_total 1\n/);
+    expect(mesh.metrics()).toMatch(/\ninmesh_policy_source_up 1\n/);
+    expect(mesh.metrics()).toMatch(/\ninmesh_policy_age_seconds [\d.e-]+\n/);
+    await mesh.close();
+    const bundled = await createMesh({ policy: 'http://127.0.0.1:1/policy', bundledPolicy: file, startTimeoutMs: 500 });
+    expect(bundled.metrics()).toMatch(/\ninmesh_policy_source_up 0\n/);
+    await bundled.close();
+  });
+
   it('begins with the bundled policy while the remote one cannot be had', async () => {
     const file = join(folder, 'bundled.yaml');
     writeFileSync(file, serviceEntry(HOST, [shop.port]));

@@ -4,9 +4,10 @@ import { connectCertificates, consul } from '@inmesh/discovery/consul';
 import type { InboundMesh } from 'inmesh';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { consulAgent, freePort, noConsul, REAL_CONSUL, type TestConsul } from '../support/consul.ts';
+import { consulAgent, noConsul, REAL_CONSUL, type TestConsul } from '../support/consul.ts';
 import { fakeConsul } from '../support/fake-consul.ts';
 import { meshOf, type TestMesh } from '../support/mesh.ts';
+import { freePort } from '../support/ports.ts';
 import { until } from '../support/traffic.ts';
 
 const left: AsyncDisposable[] = [];

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { consul, type ConsulRegistration } from '@inmesh/discovery/consul';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { consulAgent, freePort, noConsul, REAL_CONSUL, type TestConsul } from '../support/consul.ts';
+import { consulAgent, noConsul, REAL_CONSUL, type TestConsul } from '../support/consul.ts';
 import { meshOf, type TestMesh } from '../support/mesh.ts';
+import { freePort } from '../support/ports.ts';
 import { spread, steadily, until } from '../support/traffic.ts';
 
 const EMPTY = 'apiVersion: v1\nkind: List\nitems: []\n';

@@ -1,42 +1,15 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request } from 'undici';
+import { fetched } from './debian.ts';
+import { freePorts } from './ports.ts';
 
-const root = join(import.meta.dirname, '../..');
-
-interface Found {
-  readonly path: string;
-  /** Why there is none. */
-  readonly missing: string;
-}
-
-/** Consul itself, found or fetched by scripts/get-consul.sh. */
-function find(): Found {
-  try {
-    const path = execFileSync('bash', ['scripts/get-consul.sh'], {
-      cwd: root,
-      encoding: 'utf8',
-      timeout: 120_000,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    return { path: join(root, path.trim()), missing: '' };
-  } catch (error) {
-    const { stderr = '', message } = error as Error & { readonly stderr?: string };
-    return { path: '', missing: stderr.trim().split('\n').at(-1) || message };
-  }
-}
-
-const found = find();
-
-/** For `describe.skipIf`: there is no Consul to be had here. Where all must be tried (CI=true) that is a failure of its own. */
-export const noConsul: boolean = found.missing !== '' && process.env['CI'] !== 'true';
-if (noConsul) console.warn(`not tried against a real Consul: ${found.missing}`);
-/** For names of suites, so that a skipped one says why. */
-export const REAL_CONSUL = found.missing === '' ? 'Consul' : `Consul (not here: ${found.missing})`;
+const found = fetched('Consul', 'scripts/get-consul.sh');
+export const noConsul: boolean = found.skip;
+export const REAL_CONSUL: string = found.title;
 
 export interface TestConsul extends AsyncDisposable {
   readonly url: string;
@@ -109,20 +82,4 @@ export async function consulAgent(config: object = {}, token?: string): Promise<
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** A port nobody listens on, for servers that must be told one. */
-export const freePort = async (): Promise<number> => (await freePorts(1))[0]!;
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

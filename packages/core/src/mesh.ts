@@ -86,9 +86,12 @@ export class Mesh {
     this.metadata = metadata;
     this.#compiler = compiler;
     this.#throws = localReplies === 'throw';
+    const began = this.clock.now();
     this.#current = compile(model, version, compiler);
     this.#current.activate();
     this.#appliedAt = this.clock.wall();
+    // The first one, too: who counts has to know what is in force from the start.
+    compiler.observer.event({ type: 'policy.applied', version, ms: this.clock.now() - began });
   }
 
   static async create(model: Model, version: string, options: MeshOptions = {}): Promise<Mesh> {

@@ -219,6 +219,8 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     for (const { close } of registries) close?.();
     throw error instanceof NoDocumentError ? new MeshError('POLICY_INVALID', describe(error), { cause: error }) : error;
   });
+  // A source that is well says nothing of it until it has been ill.
+  if (trouble.text === '') engineOptions.observer.event({ type: 'policy.source', state: 'ok', reason: '' });
   try {
     const began = document!;
     engine = await Engine.create(resolve(began, me), began.fingerprint, engineOptions);

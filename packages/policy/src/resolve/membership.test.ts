@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { InboundService, Workload } from '../index.ts';
-import { modelOf, service, serviceEntry } from './trying.ts';
+import { modelOf, service, serviceEntry, workloadEntry } from './trying.ts';
 
 const me: Partial<Workload> = { labels: { app: 'a' } };
 const services = (documents: readonly string[], who: Partial<Workload> = me): readonly InboundService[] =>
@@ -26,6 +26,21 @@ it('ServiceEntries choose by selector, or list an endpoint with the labels; its 
   ]);
   const endpoints = [{ address: '10.0.0.1', labels: { app: 'a' }, ports: { http: 9000 } }, { address: '10.0.0.2', ports: { http: 1 } }]; // prettier-ignore
   expect(services([serviceEntry('two', { ...common, endpoints })])).toMatchObject([{ ports: [9000, 443] }]);
+});
+
+it('a ServiceEntry that selects WorkloadEntries has callers come in at the ports of the one that is this workload', () => {
+  const entry = serviceEntry('one', {
+    hosts: ['a.example.com'], location: 'MESH_INTERNAL', resolution: 'STATIC',
+    ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], workloadSelector: { labels: { app: 'a' } },
+  }); // prettier-ignore
+  const machine = (name: string, labels: object, port: number, namespace = 'default'): string =>
+    workloadEntry(name, { address: '10.0.0.1', labels, ports: { http: port } }, { namespace });
+  const machines = [
+    machine('v1', { app: 'a', version: 'v1' }, 9001),
+    machine('v2', { app: 'a', version: 'v2' }, 9002),
+    machine('elsewhere', { app: 'a', version: 'v1' }, 9003, 'other'),
+  ];
+  expect(services([entry, ...machines], { labels: { app: 'a', version: 'v1' } })).toMatchObject([{ host: 'a.example.com', ports: [9001] }]);
 });
 
 it('who has no labels could be anybody, and is a member of nothing', () => {

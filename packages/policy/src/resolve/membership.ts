@@ -38,7 +38,15 @@ export function membershipsOf(registry: Registry, { namespace, labels }: Workloa
           : itself(entry.spec.workloadSelector.labels)),
     )
     .flatMap(({ spec, metadata: { name } }) => {
-      const own = spec.endpoints.filter((endpoint) => itself(endpoint.labels)).map((endpoint) => endpoint.ports ?? {});
+      // Who is selected is one of the WorkloadEntries with its labels, and serves where that one says.
+      const listed =
+        spec.workloadSelector === undefined
+          ? spec.endpoints
+          : registry
+              .of('WorkloadEntry')
+              .filter(home)
+              .map((one) => one.spec);
+      const own = listed.filter((endpoint) => itself(endpoint.labels)).map((endpoint) => endpoint.ports ?? {});
       const ports = spec.ports.flatMap((port) => {
         const elsewhere = own.map((by) => by[port.name]).filter((number) => number !== undefined);
         return elsewhere.length > 0 ? elsewhere : [port.targetPort ?? port.number];
