@@ -30,6 +30,12 @@ const handler: RequestListener = (request, response) => {
 
 async function open(): Promise<Server> {
   if (scenario === 'server-bare') return createServer(handler);
+  if (scenario === 'server-silent') {
+    const { silentMesh } = await import('./silent.ts');
+    const { createServer: createMeshServer } = await import('@inmesh/http');
+    return createMeshServer(handler, { mesh: await silentMesh(''), credentials: undefined });
+  }
+  if (scenario === 'server-told') await (await import('./silent.ts')).traced();
   const { createMesh } = await import('inmesh');
   const { memorySource } = await import('@inmesh/policy/source');
   const { twentyPolicies } = await import('./inbound-policy.ts');
@@ -48,7 +54,8 @@ const { port } = server.address() as AddressInfo;
 
 /** Asks from a process of its own, and tells how long calls took there. */
 async function load(total: number): Promise<{ rps: number; p50: number; p99: number }> {
-  const args = [`${import.meta.dirname}/client.ts`, 'bare-request', JSON.stringify([port]), String(total)];
+  const asks = scenario === 'server-silent' || scenario === 'server-told' ? 'bare-untraced' : 'bare-request';
+  const args = [`${import.meta.dirname}/client.ts`, asks, JSON.stringify([port]), String(total)];
   const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, ...args], {
     env: { ...process.env, BENCH_AUTHORIZATION: `Bearer ${token}` },
   });
@@ -60,5 +67,7 @@ const cpu = process.cpuUsage();
 const { rps, p50, p99 } = await load(requests);
 const used = process.cpuUsage(cpu);
 // The client warms up with a third more.
-console.log(JSON.stringify({ cpuUs: (used.user + used.system) / (requests + Math.floor(requests / 3)), rps, p50, p99 }));
+const { rss, heapUsed } = process.memoryUsage();
+const cpuUs = (used.user + used.system) / (requests + Math.floor(requests / 3));
+console.log(JSON.stringify({ cpuUs, rps, p50, p99, rssMb: rss / 2 ** 20, heapMb: heapUsed / 2 ** 20 }));
 process.exit(0);
