@@ -23,12 +23,7 @@ export interface Counting {
 }
 
 /** Opens connections to one endpoint, as its policy says. */
-export function connector(
-  endpoint: Endpoint,
-  policy: ClusterPolicy,
-  tls: TlsPlan | MutualPlan | undefined,
-  counting: Counting,
-): Connector {
+export function connector(endpoint: Endpoint, policy: ClusterPolicy, tls: TlsPlan | MutualPlan | undefined, counting: Counting): Connector {
   const { connectTimeoutMs, tcpKeepalive } = policy.connection;
   const plain = {
     timeout: connectTimeoutMs,

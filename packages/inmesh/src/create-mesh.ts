@@ -168,7 +168,11 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   });
   const { workload: me, facts } = await findWorkload(options.workload, registries);
   const metrics = openMetrics(me, options.metrics);
-  const observers = [...metrics.observers, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
+  const observers = [
+    ...metrics.observers,
+    ...(options.observers ?? []),
+    ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)]),
+  ];
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     health: healthChecks(),
@@ -263,7 +267,14 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     address === undefined
       ? undefined
       : await import('@inmesh/admin').then(({ startAdmin }) =>
-          startAdmin({ ...address, metrics: { text: metrics.page() }, status, snapshot: () => engine.model, explain, ready: () => room.ready }),
+          startAdmin({
+            ...address,
+            metrics: { text: metrics.page() },
+            status,
+            snapshot: () => engine.model,
+            explain,
+            ready: () => room.ready,
+          }),
         );
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
