@@ -151,15 +151,12 @@ describe('semantic conventions', () => {
 });
 
 describe('the admin port', () => {
-  it('shows Node’s metrics too, once, and a registry of the program’s own is not touched', async () => {
-    const { register } = (await import('prom-client')).default;
-    const before = register.getMetricsAsArray().length;
+  it('shows Node’s metrics too, each name once', async () => {
     const mesh = await busy({ admin: 0 });
     const page = await (await fetch(`${mesh.adminUrl}/metrics`)).text();
     for (const name of ['nodejs_eventloop_lag_seconds', 'nodejs_heap_size_used_bytes', 'process_resident_memory_bytes', 'process_start_time_seconds', 'nodejs_version_info', 'envoy_cluster_upstream_rq_total'])
       expect(page.match(new RegExp(`^# TYPE ${name} `, 'gm')), name).toHaveLength(1);
     expect(mesh.metrics()).not.toContain('nodejs_');
-    expect(register.getMetricsAsArray()).toHaveLength(before);
     const families = [...page.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
     expect(new Set(families).size).toBe(families.length);
   }); // prettier-ignore

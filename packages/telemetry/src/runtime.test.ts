@@ -1,3 +1,4 @@
+import { collectDefaultMetrics, register } from 'prom-client';
 import { expect, it } from 'vitest';
 import { textOf } from './exposition.ts';
 import { runtimeMetrics } from './runtime.ts';
@@ -22,4 +23,12 @@ it('shows garbage collections as the histogram they are', async () => {
   expect(count).toBeGreaterThan(0);
   expect(sample.sum).toBeGreaterThan(0);
   expect(textOf([family])).toContain(`nodejs_gc_duration_seconds_bucket{${sample.labels.text},le="+Inf"} ${count}\n`);
+});
+
+it('leaves a program’s own use of prom-client alone, whoever comes first', async () => {
+  await runtimeMetrics();
+  expect(register.getMetricsAsArray()).toEqual([]);
+  collectDefaultMetrics();
+  expect(await register.metrics()).toContain('nodejs_version_info');
+  register.clear();
 });

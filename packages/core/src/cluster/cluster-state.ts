@@ -238,7 +238,7 @@ export class ClusterState implements Learner {
     const { retries } = this.#budget;
     return {
       cluster: policy.name,
-      counts: { ...this.stats, codes: this.stats.codes.map((code) => ({ ...code })), cxConnectCounts: [...this.stats.cxConnectCounts] },
+      counts: this.stats.copy(),
       rqActive: this.#active,
       rqPendingActive: this.#line.size,
       membershipTotal: list.length,
