@@ -172,6 +172,8 @@ export interface UpstreamView {
   /** In rotation: healthy, and not ejected. */
   readonly membershipHealthy: number;
   readonly ejectionsActive: number;
+  /** Questions the mesh itself asked endpoints of the service, of whatever subset; undefined: none. */
+  readonly healthChecks: { readonly success: number; readonly failure: number; readonly healthy: number } | undefined;
   /** null: no limit. */
   readonly breakers: {
     readonly cx: Breaker | null;

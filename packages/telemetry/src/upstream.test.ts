@@ -8,7 +8,7 @@ const NONE = { cx: null, rq: null, rqPending: null, rqRetry: null };
 function view(cluster: string, change: (stats: UpstreamStats) => void = () => {}, fields: Partial<UpstreamView> = {}): UpstreamView {
   const counts = new UpstreamStats();
   change(counts);
-  return { cluster, counts, rqActive: 0, rqPendingActive: 0, membershipTotal: 0, membershipHealthy: 0, ejectionsActive: 0, breakers: NONE, ...fields }; // prettier-ignore
+  return { cluster, counts, rqActive: 0, rqPendingActive: 0, membershipTotal: 0, membershipHealthy: 0, ejectionsActive: 0, healthChecks: undefined, breakers: NONE, ...fields }; // prettier-ignore
 }
 
 const linesOf = (...views: UpstreamView[]): string[] =>
@@ -51,6 +51,16 @@ describe('statistics of clusters', () => {
     expect(lines.filter((line) => line.includes('circuit_breakers'))).toEqual([
       'envoy_cluster_circuit_breakers_default_rq_pending_open{cluster_name="b"} 1',
       'envoy_cluster_circuit_breakers_default_remaining_rq_pending{cluster_name="b"} 0',
+    ]);
+  });
+
+  it('tell what the mesh asked endpoints itself, where it did', () => {
+    const lines = linesOf(view('a'), view('b', undefined, { healthChecks: { success: 3, failure: 2, healthy: 1 } }));
+    expect(lines.filter((line) => line.includes('health_check'))).toEqual([
+      'envoy_cluster_health_check_attempt{cluster_name="b"} 5',
+      'envoy_cluster_health_check_success{cluster_name="b"} 3',
+      'envoy_cluster_health_check_failure{cluster_name="b"} 2',
+      'envoy_cluster_health_check_healthy{cluster_name="b"} 1',
     ]);
   });
 

@@ -236,6 +236,7 @@ export class ClusterState implements Learner {
     const { list } = this.#dialled ?? this.#members;
     const load = this.#active + this.#line.size;
     const { retries } = this.#budget;
+    const { probes } = this.#feed;
     return {
       cluster: policy.name,
       counts: this.stats.copy(),
@@ -244,6 +245,7 @@ export class ClusterState implements Learner {
       membershipTotal: list.length,
       membershipHealthy: list.reduce((sum, { endpoint, ejected }) => sum + (endpoint.health === 'healthy' && !ejected ? 1 : 0), 0),
       ejectionsActive: this.#outlier.ejected,
+      healthChecks: probes === undefined ? undefined : { ...probes, healthy: probedAndWell(list) },
       breakers: {
         cx: breaker(this.#active, this.#maxConnections),
         rq: breaker(this.#active, this.#maxRequests),
@@ -539,3 +541,6 @@ export class ClusterState implements Learner {
 function breaker(used: number, bound: number): Breaker | null {
   return bound === Infinity ? null : { open: used >= bound, remaining: Math.max(0, bound - used) };
 }
+
+const probedAndWell = (list: readonly EndpointState[]): number =>
+  list.filter(({ endpoint: { probe, health } }) => probe !== undefined && health === 'healthy').length;
