@@ -142,7 +142,18 @@ export class UpstreamStats {
     this.cxActive -= 1;
     this.cxDestroy += 1;
   }
+
+  /** As it stands. */
+  copy(): UpstreamCounts {
+    const { codes, cxConnectCounts } = this;
+    return Object.assign({}, this, { codes: codes.map((code) => ({ ...code })), cxConnectCounts: [...cxConnectCounts] });
+  }
 }
+
+/** What was counted, as plain data. */
+export type UpstreamCounts = Readonly<
+  Omit<UpstreamStats, 'charge' | 'failed' | 'gaveUp' | 'connecting' | 'connected' | 'connectFailed' | 'disconnected' | 'copy'>
+>;
 
 /** How near a limit is. */
 export interface Breaker {
@@ -154,13 +165,15 @@ export interface Breaker {
 export interface UpstreamView {
   /** `outbound|9080|v1|reviews.shop.svc.cluster.local`. */
   readonly cluster: string;
-  readonly counts: Omit<UpstreamStats, 'charge' | 'failed' | 'gaveUp' | 'connecting' | 'connected' | 'connectFailed' | 'disconnected'>;
+  readonly counts: UpstreamCounts;
   readonly rqActive: number;
   readonly rqPendingActive: number;
   readonly membershipTotal: number;
   /** In rotation: healthy, and not ejected. */
   readonly membershipHealthy: number;
   readonly ejectionsActive: number;
+  /** Questions the mesh itself asked endpoints of the service, of whatever subset; undefined: none. */
+  readonly healthChecks: { readonly success: number; readonly failure: number; readonly healthy: number } | undefined;
   /** null: no limit. */
   readonly breakers: {
     readonly cx: Breaker | null;

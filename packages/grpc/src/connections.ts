@@ -7,7 +7,7 @@ import { grpcJs } from './grpc-js.ts';
  * nobody its sockets before they stand.
  */
 export function counted(channel: Channel, stats: UpstreamStats, clock: Clock): Channel {
-  const { CONNECTING, READY, TRANSIENT_FAILURE, SHUTDOWN } = grpcJs().connectivityState;
+  const { CONNECTING, READY, SHUTDOWN } = grpcJs().connectivityState;
   let state = channel.getConnectivityState(false);
   let began = 0;
   const changed = (): void => {

@@ -62,11 +62,26 @@ const ROWS: readonly Row[] = [
   counter('outlier_detection_ejections_enforced_consecutive_gateway_failure', 'enforcedGateway', 'Endpoints ejected for 502, 503 or 504.'),
   counter('outlier_detection_ejections_detected_consecutive_local_origin_failure', 'detectedLocalOrigin', 'Endpoints found not to be reached.'),
   counter('outlier_detection_ejections_enforced_consecutive_local_origin_failure', 'enforcedLocalOrigin', 'Endpoints ejected for not being reached.'),
+  health('attempt', 'Questions asked of endpoints by the mesh itself.', ({ success, failure }) => success + failure),
+  health('success', 'Answers that an endpoint is well.', ({ success }) => success),
+  health('failure', 'Answers that an endpoint is ill, or none.', ({ failure }) => failure),
+  gauge('health_check_healthy', 'Endpoints that are asked, and well.', ({ healthChecks }) => healthChecks?.healthy, true),
   ...breakers('cx', 'maxConnections'),
   ...breakers('rq', 'http2MaxRequests'),
   ...breakers('rqPending', 'http1MaxPendingRequests'),
   ...breakers('rqRetry', 'maxRetries or the retry budget'),
 ]; // prettier-ignore
+
+/** Where the mesh asks endpoints itself how they are. */
+function health(stat: string, help: string, read: (checks: NonNullable<UpstreamView['healthChecks']>) => number): Row {
+  return {
+    stat: `health_check_${stat}`,
+    type: 'counter',
+    help,
+    read: ({ healthChecks }) => healthChecks && read(healthChecks),
+    always: true,
+  };
+}
 
 /** Of limits the policy sets: without one there is nothing to be open. */
 function breakers(kind: keyof UpstreamView['breakers'], limit: string): Row[] {

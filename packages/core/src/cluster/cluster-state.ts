@@ -236,14 +236,16 @@ export class ClusterState implements Learner {
     const { list } = this.#dialled ?? this.#members;
     const load = this.#active + this.#line.size;
     const { retries } = this.#budget;
+    const { probes } = this.#feed;
     return {
       cluster: policy.name,
-      counts: { ...this.stats, codes: this.stats.codes.map((code) => ({ ...code })), cxConnectCounts: [...this.stats.cxConnectCounts] },
+      counts: this.stats.copy(),
       rqActive: this.#active,
       rqPendingActive: this.#line.size,
       membershipTotal: list.length,
       membershipHealthy: list.reduce((sum, { endpoint, ejected }) => sum + (endpoint.health === 'healthy' && !ejected ? 1 : 0), 0),
       ejectionsActive: this.#outlier.ejected,
+      healthChecks: probes === undefined ? undefined : { ...probes, healthy: probedAndWell(list) },
       breakers: {
         cx: breaker(this.#active, this.#maxConnections),
         rq: breaker(this.#active, this.#maxRequests),
@@ -539,3 +541,6 @@ export class ClusterState implements Learner {
 function breaker(used: number, bound: number): Breaker | null {
   return bound === Infinity ? null : { open: used >= bound, remaining: Math.max(0, bound - used) };
 }
+
+const probedAndWell = (list: readonly EndpointState[]): number =>
+  list.filter(({ endpoint: { probe, health } }) => probe !== undefined && health === 'healthy').length;

@@ -124,9 +124,11 @@ test('endpoints with a probe are judged by who asks them, for as long as the fee
   const ill = new Set<string>();
   let follows = 0;
   let news = (): void => {};
+  let answer = (_well: boolean): void => {};
   let asked: string[] = [];
   const health: HealthChecks = {
-    follow: (onChange) => {
+    follow: (onChange, { answered }) => {
+      answer = answered!;
       follows += 1;
       news = onChange;
       return {
@@ -150,12 +152,14 @@ test('endpoints with a probe are judged by who asks them, for as long as the fee
   const heard: string[] = [];
   feed.subscribe(() => heard.push(feed.endpoints?.map(({ health: how }) => how).join() ?? 'nobody'));
   watches[0]!.say(bound('10.0.0.9:80'));
-  expect(follows).toBe(0);
+  expect([follows, feed.probes]).toEqual([0, undefined]);
   const probed = ['10.0.0.1:80', '10.0.0.2:80'].map((address) => testEndpoint(address, { probe }));
   watches[0]!.say({ state: 'bound', endpoints: probed });
   ill.add('10.0.0.2:80');
   news();
   expect(heard).toEqual(['healthy', 'healthy,healthy', 'healthy,unhealthy']);
+  for (const well of [true, false, true]) answer(well);
+  expect(feed.probes).toEqual({ success: 2, failure: 1 });
   feed.use({ ...dns, subjectAltNames: ['x'] });
   expect(asked).toHaveLength(2);
   watches[1]!.say({ state: 'bound', endpoints: probed });

@@ -40,6 +40,7 @@ export class EndpointFeed {
   #listed: readonly Endpoint[] = [];
   #peers: readonly PeerRule[] = [];
   #health: HealthWatch | undefined = undefined;
+  readonly #probes = { success: 0, failure: 0 };
   #watch: Closeable | undefined = undefined;
   /** Counts watches, so that a late word of a closed one is not heard. */
   #era = 0;
@@ -59,6 +60,11 @@ export class EndpointFeed {
   /** The list calls go by: the last one known, also while look-ups fail. undefined before the first, and if nobody knows the service. */
   get endpoints(): readonly Endpoint[] | undefined {
     return this.#endpoints;
+  }
+
+  /** What members that are asked how they are have answered; undefined where nobody is asked. */
+  get probes(): { readonly success: number; readonly failure: number } | undefined {
+    return this.#health === undefined ? undefined : this.#probes;
   }
 
   /** Hears of every change from now on. The first subscriber starts the resolver, which may answer before this returns. */
@@ -145,9 +151,14 @@ export class EndpointFeed {
   #list(endpoints: readonly Endpoint[]): void {
     this.#listed = endpoints;
     if (endpoints.some(({ probe }) => probe !== undefined))
-      this.#health ??= this.#tools.health?.follow(() => this.#judgeAgain(), this.#tools);
+      this.#health ??= this.#tools.health?.follow(() => this.#judgeAgain(), { ...this.#tools, answered: (well) => this.#count(well) });
     const obedient = obeyPeers(endpoints, this.#peers);
     this.#endpoints = this.#health?.judge(obedient) ?? obedient;
+  }
+
+  #count(well: boolean): void {
+    if (well) this.#probes.success += 1;
+    else this.#probes.failure += 1;
   }
 
   #judgeAgain(): void {

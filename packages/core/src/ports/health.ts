@@ -5,7 +5,14 @@ import type { Closeable } from './resolver.ts';
 /** Who finds out how those endpoints are that no platform watches: endpoints with a `probe`. An endpoint that several services name is asked once. */
 export interface HealthChecks {
   /** Starts with an empty list. `onChange`: another answer of `judge` is due. Never throws. */
-  follow(onChange: () => void, tools: { readonly clock: Clock; readonly random: () => number }): HealthWatch;
+  follow(onChange: () => void, tools: HealthTools): HealthWatch;
+}
+
+export interface HealthTools {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** An endpoint of the list was asked, and was well or not. Left out: nobody counts. */
+  readonly answered?: (well: boolean) => void;
 }
 
 export interface HealthWatch extends Closeable {

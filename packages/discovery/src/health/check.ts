@@ -20,7 +20,7 @@ export interface CheckOptions {
 /** One place that is asked, again and again, for as long as anyone listens. */
 export class Check {
   readonly #options: CheckOptions;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Map<() => void, ((well: boolean) => void) | undefined>();
   #healthy: boolean;
   #failure = '';
   /** Answers in a row that speak against what is believed. */
@@ -46,8 +46,9 @@ export class Check {
     return this.#listeners.size === 0;
   }
 
-  join(onChange: () => void): void {
-    this.#listeners.add(onChange);
+  /** `answered` hears of each answer, `onChange` of those that change what is believed. */
+  join(onChange: () => void, answered?: (well: boolean) => void): void {
+    this.#listeners.set(onChange, answered);
     if (this.#listeners.size === 1) this.#wait(this.#options.firstMs);
   }
 
@@ -76,7 +77,9 @@ export class Check {
     timeout.cancel();
     this.#question = undefined;
     if (this.idle) return;
-    this.#hear(this.#failure === '');
+    const well = this.#failure === '';
+    for (const answered of this.#listeners.values()) answered?.(well);
+    this.#hear(well);
     // A listener may have left.
     if (!this.idle) this.#wait(pace.periodMs * (1 - JITTER + 2 * JITTER * random()));
   }
@@ -100,7 +103,7 @@ export class Check {
     if (this.#against < (well ? successThreshold : failureThreshold)) return;
     this.#against = 0;
     this.#healthy = well;
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners.keys()) listener();
   }
 }
 

@@ -57,12 +57,14 @@ const member = (host: string, given: Probe = probe(), fields: Partial<Endpoint> 
 function follow(endpoints: readonly Endpoint[], checks = checker(), random: () => number = () => 0.5) {
   let list = endpoints;
   let changes = 0;
-  const watch = checks.follow(() => (changes += 1), { clock, random });
+  const heard: boolean[] = [];
+  const watch = checks.follow(() => (changes += 1), { clock, random, answered: (well) => void heard.push(well) });
   const health = (): string => watch.judge(list).map(({ host, health: how }) => `${host} ${how}`).join(', '); // prettier-ignore
   health();
   return {
     health,
     changes: () => changes,
+    heard,
     become: (next: readonly Endpoint[]) => {
       list = next;
       health();
@@ -84,6 +86,16 @@ describe('health checks', () => {
     expect(health()).toBe('a unhealthy, b healthy');
     await clock.pass(10_000);
     expect([health(), changes()]).toEqual(['a healthy, b healthy', 2]);
+  });
+
+  it('tell of every answer, also of those that change nothing', async () => {
+    answers = { a: 'ill' };
+    const { heard, close } = follow([member('a'), member('b')]);
+    await clock.pass(16_000);
+    expect([heard.filter((well) => well).length, heard.filter((well) => !well).length]).toEqual([2, 2]);
+    close();
+    await clock.pass(60_000);
+    expect(heard).toHaveLength(4);
   });
 
   it('count in a row: one success in between begins anew', async () => {

@@ -19,7 +19,7 @@ export function healthChecks({ concurrency = 16, asks = realAsks }: HealthChecks
   const checks = new Map<string, Check>();
   const turns = new Turns(concurrency);
   return {
-    follow: (onChange, { clock, random }): HealthWatch => {
+    follow: (onChange, { clock, random, answered }): HealthWatch => {
       let mine = new Map<string, Check>();
       const leave = (key: string, check: Check): void => {
         check.leave(onChange);
@@ -47,7 +47,7 @@ export function healthChecks({ concurrency = 16, asks = realAsks }: HealthChecks
             changed = true;
             return { ...endpoint, health: 'unhealthy' };
           });
-          for (const [key, check] of now) if (!mine.has(key)) check.join(onChange);
+          for (const [key, check] of now) if (!mine.has(key)) check.join(onChange, answered);
           for (const [key, check] of mine) if (!now.has(key)) leave(key, check);
           mine = now;
           return changed ? judged : endpoints;
