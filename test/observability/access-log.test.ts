@@ -4,6 +4,7 @@ import { createDevCa, devCertificates } from '@inmesh/identity/dev';
 import type { AccessLogFormat, AccessLogRule } from '@inmesh/policy';
 import { accessLogs } from '@inmesh/telemetry';
 import type { CreateMeshOptions } from 'inmesh';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
@@ -423,4 +424,24 @@ it('a disk that is full costs no call: what is lost is told and counted', async 
     reason: expect.stringContaining('ENOSPC') as string,
     dropped: 3,
   });
+});
+
+it('what waits when the process ends is written then, to files and to the standard output', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'inmesh-access-'));
+  left.push(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'access.log');
+  const program = `
+    import { accessLogs } from '@inmesh/telemetry';
+    import { testEndedCall, testWorkload } from '@inmesh/core/testing';
+    const to = (path) => ({ provider: 'test', filter: null, sink: { kind: 'file', path, format: { kind: 'text', format: '%RESPONSE_CODE%', omitEmptyValues: false } } });
+    const accessLogRules = ['/dev/stdout', ${JSON.stringify(file)}].map(to);
+    const route = accessLogs({ workload: testWorkload() }).route({ side: 'client', telemetry: { accessLogs: accessLogRules } });
+    route.ended(testEndedCall({ status: 503 }));
+    process.exit(3);
+  `;
+  const { status, stdout } = spawnSync(process.execPath, ['--conditions=@inmesh/source', '--input-type=module', '-e', program], {
+    cwd: join(import.meta.dirname, '../..'),
+    encoding: 'utf8',
+  });
+  expect([status, stdout, readFileSync(file, 'utf8')]).toEqual([3, '503\n', '503\n']);
 });
