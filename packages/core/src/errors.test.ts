@@ -27,6 +27,16 @@ describe('the error table', () => {
     });
   });
 
+  it("says Envoy's details of how the call ended", () => {
+    expect(new MeshError('RESET', 'cut').details).toBe('upstream_reset_before_response_started{connection_termination}');
+    expect(new MeshError('RESET', 'cut', { phase: 'answered' }).details).toBe(
+      'upstream_reset_after_response_started{connection_termination}',
+    );
+    expect(new MeshError('PERMISSION_DENIED', 'no', { details: 'rbac_access_denied_matched_policy[p]' }).details).toBe(
+      'rbac_access_denied_matched_policy[p]',
+    );
+  });
+
   it('keeps the cause and is known across copies of the package', () => {
     const cause = new Error('deep');
     const error = new MeshError('CONNECT_FAILED', 'no way', { cause });

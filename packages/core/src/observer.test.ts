@@ -45,6 +45,29 @@ test('observers of inbound calls are told who calls, and those that throw cost t
   expect(heard).toEqual(['8080 200', '8080 200', '8080 200']);
   const one = joinObservers([port]).inbound!(at);
   expect(one(testPeer())).toBe(one(testPeer()));
+  const both = joinObservers([port, port]).inbound!(at);
+  expect(both(testPeer())).toBe(both(testPeer()));
+});
+
+test('observers that make a route for each peer are joined for each peer, in their order', () => {
+  const heard: string[] = [];
+  const by = (name: string): Observer => ({
+    ...counting().observer,
+    inbound: () => {
+      const routes = new Map<string, { ended: () => void }>();
+      return ({ clientAddress }) => {
+        const route = routes.get(clientAddress) ?? { ended: () => void heard.push(`${name} ${clientAddress}`) };
+        routes.set(clientAddress, route);
+        return route;
+      };
+    },
+  });
+  const of = joinObservers([by('one'), by('two')]).inbound!({ ...info, side: 'server', port: 8080 });
+  const [first, second] = [testPeer({ clientAddress: 'a' }), testPeer({ clientAddress: 'b' })];
+  for (const peer of [first, second, first]) of(peer).ended(testEndedCall());
+  expect(heard).toEqual(['one a', 'two a', 'one b', 'two b', 'one a', 'two a']);
+  expect(of(first)).toBe(of(first));
+  expect(of(first)).not.toBe(of(second));
 });
 
 test('observers that throw cost the others nothing, nor the call', () => {

@@ -2,7 +2,7 @@ import { flagBit, type EndedCall } from '@inmesh/core';
 import { fakeClock, testCall, testEndedCall, testEndpoint, testPeer, testWorkload } from '@inmesh/core/testing';
 import type { AccessLogFormat } from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
-import { traceOfRequest } from '../facts.ts';
+import { type CallInfo, traceOfRequest } from '../facts.ts';
 import { clientInfo, serverInfo } from '../testing/infos.ts';
 import { compileFormat, compileJson, compileText } from './format.ts';
 import { type FormatTools, OPERATORS } from './operators.ts';
@@ -50,9 +50,9 @@ const tcp = testEndedCall({
 });
 
 const text = (format: string | null, omitEmptyValues = false): AccessLogFormat => ({ kind: 'text', format, omitEmptyValues });
-const lineOf = (format: AccessLogFormat, call: EndedCall, info: typeof clientInfo | typeof serverInfo = clientInfo): string =>
+const lineOf = (format: AccessLogFormat, call: EndedCall, info: CallInfo = clientInfo): string =>
   compileFormat(format, tools)(call, info, ENDED_AT);
-const one = (operator: string, call: EndedCall = answered, info: typeof clientInfo | typeof serverInfo = clientInfo): string =>
+const one = (operator: string, call: EndedCall = answered, info: CallInfo = clientInfo): string =>
   compileText(operator, false, tools)(call, info, ENDED_AT);
 
 describe("Istio's text format", () => {
@@ -108,6 +108,14 @@ describe("Istio's JSON format", () => {
     expect(Object.keys(line)).toEqual([
       'start_time', 'route_name', 'response_code', 'response_flags', 'bytes_received', 'bytes_sent', 'duration', 'upstream_host', 'upstream_cluster',
     ]); // prettier-ignore
+  });
+
+  it('is JSON whatever strangers write', () => {
+    for (const agent of ['a"b', 'a\\b', 'a\nb', 'Jürgen', '\u{1f600}', '\ud800', '~ !#[]', '']) {
+      const call = testEndedCall({ call: testCall({ headers: { 'user-agent': agent } }) });
+      const format: AccessLogFormat = { kind: 'json', fields: { 'a"gent': '%REQ(USER-AGENT)%', deep: { agent: '%REQ(USER-AGENT)%' } }, omitEmptyValues: false }; // prettier-ignore
+      expect(lineOf(format, call)).toBe(`${JSON.stringify({ 'a"gent': agent, deep: { agent } })}\n`);
+    }
   });
 
   it('takes fields of any shape', () => {

@@ -13,8 +13,7 @@ export type JsonFormat = (call: EndedCall, info: CallInfo, endedAt: number) => R
 /** Compiles a format once. Throws POLICY_INVALID for operators nobody knows. */
 export function compileFormat(format: AccessLogFormat, tools: FormatTools): Format {
   if (format.kind === 'json') {
-    const fields = compileJson(format.fields ?? ISTIO_JSON, format.omitEmptyValues, tools);
-    return (call, info, endedAt) => `${JSON.stringify(fields(call, info, endedAt))}\n`;
+    return compileJsonText(format.fields ?? ISTIO_JSON, format.omitEmptyValues, tools);
   }
   const text = format.format ?? ISTIO_TEXT;
   // As Istio does: a line is a line.
@@ -48,6 +47,26 @@ export function compileJson(fields: Readonly<Record<string, unknown>>, omitEmpty
     return line;
   };
 }
+
+/** `JSON.stringify` of what compileJson makes, without making it: half the time. */
+function compileJsonText(fields: Readonly<Record<string, unknown>>, omitEmptyValues: boolean, tools: FormatTools): Format {
+  const compiled = Object.entries(fields).map(
+    ([name, value]) => [`${JSON.stringify(name)}:`, compileValue(value, omitEmptyValues, tools)] as const,
+  );
+  return (call, info, endedAt) => {
+    let line = '';
+    for (const [key, read] of compiled) {
+      const value = read(call, info, endedAt);
+      if (value === undefined && omitEmptyValues) continue;
+      line += line === '' ? key : `,${key}`;
+      line += typeof value === 'string' && PLAIN.test(value) ? `"${value}"` : (JSON.stringify(value) ?? 'null');
+    }
+    return `{${line}}\n`;
+  };
+}
+
+/** Text that JSON writes as it stands: printable ASCII but for `"` and the backslash. */
+const PLAIN = /^[ !#-[\]-~]*$/;
 
 type ValueReader = (call: EndedCall, info: CallInfo, endedAt: number) => unknown;
 
@@ -95,7 +114,7 @@ function limited(read: Reader, most: string | undefined): Reader {
 }
 
 /** What strangers wrote must not begin a line of its own. */
-const CONTROL = /[\0-\x1f\x7f\u2028\u2029]/;
+const CONTROL = /\p{Cc}/u;
 
 function printed(value: string | number | boolean | undefined, empty: string): string {
   if (value === undefined) return empty;

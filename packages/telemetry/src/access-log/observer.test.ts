@@ -1,8 +1,7 @@
 import type { MeshEvent } from '@inmesh/core';
 import { fakeClock, testCall, testEndedCall, testPeer, testWorkload } from '@inmesh/core/testing';
 import type { AccessLogRule, AccessLogSink } from '@inmesh/policy';
-import { context, logs, type LogRecord, trace } from '@opentelemetry/api';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { clientInfo, serverInfo } from '../testing/infos.ts';
 import type { Writer } from './batch.ts';
 import { accessLogs } from './observer.ts';
@@ -133,47 +132,5 @@ describe('access logs', () => {
     route.ended(ended('/'));
     await observer.close();
     expect(events).toEqual([{ type: 'log.failed', log: '/log', reason: 'EIO', dropped: 2 }]);
-  });
-});
-
-describe('OpenTelemetry', () => {
-  afterEach(() => logs.disable());
-
-  it('gets a record a call: body, attributes, and the trace it belongs to', async () => {
-    const records: { readonly name: string; readonly record: LogRecord }[] = [];
-    logs.setGlobalLoggerProvider({
-      getLogger: (name) => ({ emit: (record) => void records.push({ name, record }), enabled: () => true }),
-    });
-    const { observer, clock } = logged();
-    const sink: AccessLogSink = {
-      kind: 'otel',
-      logName: 'mesh',
-      body: '%REQ(:METHOD)% %RESPONSE_CODE%',
-      attributes: { code: '%RESPONSE_CODE%', none: '%REQ(X-NONE)%' },
-    };
-    const route = observer.route(client(rule(sink, 'response.code >= 400')));
-    route.ended(ended('/ok'));
-    route.ended(
-      testEndedCall({
-        call: testCall({ headers: { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' } }),
-        status: 503,
-        ms: 40,
-      }),
-    );
-    await observer.close();
-    expect(records).toHaveLength(1);
-    const [{ name, record }] = records as [(typeof records)[0]];
-    expect(name).toBe('mesh');
-    expect(record).toMatchObject({
-      timestamp: clock.wall() - 40,
-      body: 'GET 503',
-      attributes: { code: 503 },
-      severityNumber: 9,
-    });
-    expect(Object.keys(record.attributes!)).toEqual(['code']);
-    expect(trace.getSpanContext(record.context ?? context.active())).toMatchObject({
-      traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
-      spanId: '00f067aa0ba902b7',
-    });
   });
 });

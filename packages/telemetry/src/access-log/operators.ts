@@ -134,7 +134,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   TRAILER: unknown,
   PROTOCOL: plain(httpProtocol),
   RESPONSE_CODE: plain(({ status }) => status),
-  RESPONSE_CODE_DETAILS: plain(({ call, details }) => (call?.protocol === 'tcp' ? undefined : filled(details.replaceAll(' ', '_')))),
+  RESPONSE_CODE_DETAILS: plain(({ call, details }) => (call?.protocol === 'tcp' ? undefined : filled(details))),
   CONNECTION_TERMINATION_DETAILS: plain(({ call, details }) => (call?.protocol === 'tcp' ? filled(details) : undefined)),
   RESPONSE_FLAGS: plain(({ flags }) => printFlags(flags)),
   GRPC_STATUS: grpcStatus,

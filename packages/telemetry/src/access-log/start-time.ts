@@ -2,14 +2,28 @@ import { MeshError } from '@inmesh/core';
 
 /** The moment a call began as text: Envoy's default without a format, else strftime with its fractions of a second. In UTC, as Envoy writes it. */
 export function compileStartTime(format: string): (ms: number) => string {
-  // ISO 8601 is Envoy's default, %Y-%m-%dT%H:%M:%E3SZ.
-  if (format === '') return (ms) => new Date(ms).toISOString();
+  if (format === '') return iso();
   const parts = format.split(SPECIFIER).map((part, index) => (index % 2 === 0 ? () => part : specifier(part)));
   return (ms) => {
     const date = new Date(ms);
     let text = '';
     for (const part of parts) text += part(date);
     return text;
+  };
+}
+
+/** Envoy's default, %Y-%m-%dT%H:%M:%E3SZ. Of one second most is the same for every call. */
+function iso(): (ms: number) => string {
+  let second = NaN;
+  let prefix = '';
+  return (ms) => {
+    const current = Math.floor(ms / 1000);
+    if (current !== second) {
+      second = current;
+      prefix = new Date(current * 1000).toISOString().slice(0, -4);
+    }
+    const rest = Math.floor(ms) - current * 1000;
+    return `${prefix}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`;
   };
 }
 
@@ -33,8 +47,8 @@ const two = (value: number): string => String(value).padStart(2, '0');
 const fractionOf = (date: Date, digits: number): string =>
   String(date.getUTCMilliseconds()).padStart(3, '0').padEnd(9, '0').slice(0, digits);
 const named = (options: Intl.DateTimeFormatOptions): ((date: Date) => string) => {
-  const { format } = new Intl.DateTimeFormat('en-US', { timeZone: 'UTC', ...options });
-  return (date) => format(date);
+  const format = new Intl.DateTimeFormat('en-US', { timeZone: 'UTC', ...options });
+  return (date) => format.format(date);
 };
 
 const SPECIFIERS: Readonly<Record<string, (date: Date) => string>> = {

@@ -1,6 +1,7 @@
-import type { EndedCall, InboundInfo, RouteInfo } from '@inmesh/core';
+import type { EndedCall } from '@inmesh/core';
 import { fakeClock, testCall, testEndedCall, testEndpoint, testPeer, testWorkload } from '@inmesh/core/testing';
 import { describe, expect, it } from 'vitest';
+import type { CallInfo } from '../facts.ts';
 import { compileExpression, printValue } from './expression.ts';
 import { clientInfo, serverInfo } from '../testing/infos.ts';
 
@@ -32,7 +33,7 @@ const inbound = testEndedCall({
   mutual: true,
 }); // prettier-ignore
 
-const of = (text: string, about: EndedCall = ended, info: RouteInfo | InboundInfo = clientInfo): unknown =>
+const of = (text: string, about: EndedCall = ended, info: CallInfo = clientInfo): unknown =>
   compileExpression(text, { clock })(about, info, workload);
 
 describe('CEL over a call that ended', () => {

@@ -27,7 +27,7 @@ export function compileExpression(
   };
   let program: ReturnType<Environment['parse']>;
   try {
-    program = environment.parse(text);
+    program = cel().environment.parse(text);
   } catch (error) {
     return refuse(firstLine(error), error);
   }
@@ -36,12 +36,18 @@ export function compileExpression(
   const checked = program.check();
   if (!checked.valid) return refuse(firstLine(checked.error), checked.error);
   const { shape } = needed;
+  const duration = (ms: number): unknown => cel().durations.fromMilliseconds(ms);
   return (call, info, workload) => {
+    // Failing is an ordinary outcome, as of a header that most calls lack; its stack trace would cost ten times the evaluation.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     try {
       const value: unknown = program(build(shape, { call, info, workload, trustDomain, clock, duration }));
       return value;
     } catch {
       return undefined;
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
     }
   };
 }
@@ -60,26 +66,37 @@ export function printValue(value: unknown): string | undefined {
     default:
       if (value === null) return 'null';
       if (value instanceof Date) return value.toISOString();
-      return value instanceof Duration ? `${Number(value) / 1000}s` : JSON.stringify(value, plain);
+      return isDuration(value as object) ? `${Number(value) / 1000}s` : JSON.stringify(value, plain);
   }
 }
+
+const isDuration = (value: object): boolean => value.constructor === (cel().durations as unknown);
 
 /** JSON has no whole numbers of 64 bits. */
 const plain = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
 
-const environment = Object.keys(ATTRIBUTES).reduce(
-  (made, name) => made.registerVariable(name, 'dyn'),
-  new Environment({ homogeneousAggregateLiterals: false })
-    // In place of `matches`, which would be a backtracking RegExp: paths are written by strangers.
-    .registerFunction('string.matchesRe2(string): bool', (value: string, pattern: string) => re2(pattern).matcher(value).find()),
-);
+/** CEL's own durations, which the library does not export. */
+interface Durations {
+  fromMilliseconds(ms: number): unknown;
+}
 
-/** The library does not export its durations. */
-const Duration = (environment.evaluate('duration("1s")') as object).constructor as unknown as {
-  fromMilliseconds(ms: number): object;
-  new (): object;
-};
-const duration = (ms: number): unknown => Duration.fromMilliseconds(ms);
+interface Language {
+  readonly environment: Environment;
+  readonly durations: Durations;
+}
+
+let language: Language | undefined;
+
+/** Made for the first expression: most processes have none, and it takes some milliseconds. */
+function cel(): Language {
+  if (language !== undefined) return language;
+  const environment = new Environment({ homogeneousAggregateLiterals: false });
+  for (const name of Object.keys(ATTRIBUTES)) environment.registerVariable(name, 'dyn');
+  // In place of `matches`, which would be a backtracking RegExp: paths are written by strangers.
+  environment.registerFunction('string.matchesRe2(string): bool', (value: string, pattern: string) => re2(pattern).matcher(value).find());
+  const durations = (environment.evaluate('duration("1s")') as object).constructor as unknown as Durations;
+  return (language = { environment, durations });
+}
 
 /** The attributes an expression reads, as the objects it will look for them in. */
 interface Shape {
