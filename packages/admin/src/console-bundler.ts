@@ -67,14 +67,17 @@ const withoutUnused: Plugin = {
 /** `var N={};f(N,{name:()=>value,…})` is how esbuild writes `export * as N`: whoever reads `N.name` may as well read the value. */
 function withoutNamespaces(text: string): string {
   const namespaces: (readonly [name: string, values: ReadonlyMap<string, string>])[] = [];
-  const lazy = text.replaceAll(/var (\w+)=\{\};\w+\(\1,\{((?:\w+:\(\)=>\w+,?)+)\}\);/g, (_, name: string, members: string) => {
-    const values = new Map([...members.matchAll(/(\w+):\(\)=>(\w+)/g)].map(([, key = '', value = '']) => [key, value]));
+  const lazy = text.replaceAll(/var ([\w$]+)=\{\};[\w$]+\(\1,\{((?:\w+:\(\)=>[\w$]+,?)+)\}\);/g, (_, name: string, members: string) => {
+    const values = new Map([...members.matchAll(/(\w+):\(\)=>([\w$]+)/g)].map(([, key = '', value = '']) => [key, value]));
     namespaces.push([name, values]);
     return `var ${name}={${[...values].map(([key, value]) => `get ${key}(){return ${value}}`).join(',')}};`;
   });
-  return namespaces.reduce(
-    (code, [name, values]) =>
-      code.replaceAll(new RegExp(`(?<![.\\w$])${name}\\.(\\w+)`, 'g'), (whole, key: string) => values.get(key) ?? whole),
-    lazy,
-  );
+  return namespaces.reduce((code, [name, values]) => {
+    const value = (whole: string, key: string): string => values.get(key) ?? whole;
+    return code
+      .replaceAll(new RegExp(`(?<![.\\w$])${name}\\.(\\w+)`, 'g'), value)
+      .replaceAll(new RegExp(`\\{((?:\\w+:[\\w$]+,?)+)\\}=${name}(?![\\w$])`, 'g'), (_, members: string) => {
+        return ` ${members.replaceAll(/(\w+):([\w$]+)/g, (whole, key: string, local: string) => `${local}=${value(whole, key)}`)}`;
+      });
+  }, lazy);
 }
