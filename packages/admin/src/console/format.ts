@@ -7,8 +7,8 @@ export const count = (value: number): string => value.toLocaleString('en-GB');
 
 export function share(part: number): string {
   const percent = part * 100;
-  if (percent === 0 || percent === 100) return `${percent} %`;
-  return percent < 0.1 ? '<0.1 %' : `${percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
+  if (percent === 0 || percent === 100) return `${percent}\u00a0%`;
+  return percent < 0.1 ? '<0.1\u00a0%' : `${percent < 10 ? percent.toFixed(1) : Math.round(percent)}\u00a0%`;
 }
 
 export const ms = (value: number | null | undefined): string =>

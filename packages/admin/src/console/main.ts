@@ -98,7 +98,7 @@ function Summary({ world: { graph, warm } }: { readonly world: World }): VNode {
 
 /** Quiet until something changes; then it is told, once. */
 function unreachable({ processes, prometheus }: World): VNode {
-  const all = processes.filter(({ error }) => error !== '').map((one) => `${nameOf(one)} (${one.name}): ${one.error}`);
+  const all = processes.filter(({ error }) => error !== '').map((one) => `${nameOf(one)}${nameOf(one) === one.name ? '' : ` (${one.name})`}: ${one.error}`);
   if (prometheus !== null && prometheus.error !== '') all.push(`${prometheus.name}: ${prometheus.error}`);
   return html`<div role="status">${all.map((sentence) => html`<p class="notice">${sentence}</p>`)}</div>`;
 }

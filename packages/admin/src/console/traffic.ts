@@ -1,6 +1,12 @@
 import type { Buckets } from './quantile.ts';
 import { DURATION_BUCKET, type Labels, REQUESTS, type Sample, TCP_OPENED, TCP_RECEIVED, TCP_SENT } from './sample.ts';
 
+const NUMBERS = ['requests', 'errors', 'clientErrors', 'connections', 'sentBytes', 'receivedBytes', 'mutual', 'secured'] as const;
+
+function addAll<K>(to: Map<K, number>, from: ReadonlyMap<K, number>, share: number): void {
+  for (const [key, value] of from) to.set(key, (to.get(key) ?? 0) + value * share);
+}
+
 /** What one reporter tells of the traffic between two nodes; everything is per second. */
 export class Traffic {
   requests = 0;
@@ -40,16 +46,19 @@ export class Traffic {
     }
   }
 
-  /** Of somebody else's, this share. */
+  /** This share of it. */
   scaled(share: number): Traffic {
-    const part = new Traffic();
-    const numbers = ['requests', 'errors', 'clientErrors', 'connections', 'sentBytes', 'receivedBytes', 'mutual', 'secured'] as const;
-    for (const name of numbers) part[name] = this[name] * share;
-    for (const [outcome, value] of this.outcomes) part.outcomes.set(outcome, value * share);
-    for (const [bound, value] of this.buckets) part.buckets.set(bound, value * share);
-    for (const protocol of this.protocols) part.protocols.add(protocol);
-    for (const service of this.services) part.services.add(service);
-    return part;
+    return new Traffic().join(this, share);
+  }
+
+  /** Adds what somebody else tells, or a share of it. */
+  join(other: Traffic, share = 1): this {
+    for (const name of NUMBERS) this[name] += other[name] * share;
+    addAll(this.outcomes, other.outcomes, share);
+    addAll(this.buckets, other.buckets, share);
+    for (const protocol of other.protocols) this.protocols.add(protocol);
+    for (const service of other.services) this.services.add(service);
+    return this;
   }
 
   #request(labels: Labels, value: number): void {

@@ -15,9 +15,9 @@ export function ConfigView({ world }: { readonly world: World }): VNode {
   const problems = new Map(processes.flatMap(({ status }) => (status?.problems ?? []).map((problem) => [JSON.stringify(problem), problem] as const)));
   return html`
     ${table<Process>('Processes', [
-      { head: 'Process', cell: (one) => html`${nameOf(one)} <small>${one.name}</small>` },
+      { head: 'Process', cell: (one) => html`${nameOf(one)} ${nameOf(one) === one.name ? '' : html`<small>${one.name}</small>`}` },
       { head: 'State', cell: (one) => stateOf(one, [...versions.keys()]) },
-      { head: 'Revision', cell: ({ status }) => html`<code>${status?.version.slice(0, 12) ?? '–'}</code>` },
+      { head: 'Revision', cell: ({ status }) => html`<code class="whole">${status?.version.slice(0, 12) ?? '–'}</code>` },
       { head: 'Applied', cell: ({ status }) => (status === undefined ? '–' : ago(status.appliedAt)) },
       { head: 'Source', cell: ({ status }) => html`${status?.source?.name ?? '–'} ${trouble(status?.source?.trouble)}` },
       { head: 'Registries', cell: ({ status }) => (status?.registries ?? []).length === 0 ? '–' : status!.registries!.map(({ name, trouble: wrong }) => html`<div>${name} ${trouble(wrong)}</div>`) },

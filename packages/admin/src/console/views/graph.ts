@@ -18,11 +18,6 @@ export function GraphView({ world }: { readonly world: World }): VNode {
   const edge = graph.edges.find(({ id }) => id === chosen);
   const place = graph.places.find(({ id }) => id === chosen);
   return html`
-    <div class="charts">
-      <${Chart} name="Calls" moments=${history} pick=${1} format=${rate} colour="--accent" />
-      <${Chart} name="Failures" moments=${history} pick=${2} format=${share} colour="--bad" />
-      <${Chart} name="p99" moments=${history} pick=${3} format=${ms} colour="--warn" />
-    </div>
     <div class="stage" ref=${holder}>
       ${graph.edges.length === 0
         ? html`<p class="empty">${world.warm || world.prometheus !== null ? 'No calls in this window.' : 'Waiting for the second look at the counters …'}</p>`
@@ -30,6 +25,11 @@ export function GraphView({ world }: { readonly world: World }): VNode {
     </div>
     ${edge !== undefined ? html`<${EdgePanel} key=${edge.id} edge=${edge} moments=${edgeHistory.get(edge.id) ?? []} close=${() => choose('')} />` : ''}
     ${place !== undefined ? html`<${PlacePanel} place=${place} graph=${graph} badges=${badges.get(place.id) ?? []} choose=${choose} />` : ''}
+    <div class="charts">
+      <${Chart} name="Calls" moments=${history} pick=${1} format=${rate} colour="--accent" />
+      <${Chart} name="Failures" moments=${history} pick=${2} format=${share} colour="--bad" />
+      <${Chart} name="p99" moments=${history} pick=${3} format=${ms} colour="--warn" />
+    </div>
     <h2>The same as a table</h2>
     ${edgeTable('Calls between services', graph.edges, choose)}
   `;
@@ -65,7 +65,7 @@ function Picture({ graph, badges, wide, chosen, choose }: PictureProps): VNode {
   if (kept.current?.key !== key) kept.current = { key, layout: layoutOf(graph, direction) };
   const { layout } = kept.current;
   // Smaller than this nobody can read it; then it scrolls.
-  const scale = Math.min(1.25, Math.max(0.72, wide / layout.width));
+  const scale = Math.min(1.2, Math.max(0.85, wide / layout.width));
   const press = (id: string) => (event: KeyboardEvent) => {
     if (event.key !== 'Enter' && event.key !== ' ') return;
     event.preventDefault();
@@ -83,7 +83,7 @@ function Picture({ graph, badges, wide, chosen, choose }: PictureProps): VNode {
     <defs>
       ${['healthy', 'degraded', 'failing', 'idle'].map(
         (health) =>
-          html`<marker id=${`arrow-${health}`} class=${`arrow ${health}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"
+          html`<marker id=${`arrow-${health}`} class=${`arrow ${health}`} viewBox="0 0 8 8" refX="7" refY="4" markerUnits="userSpaceOnUse" markerWidth="9" markerHeight="9" orient="auto"
             ><path d="M0 0 8 4 0 8z"
           /></marker>`,
       )}
@@ -128,16 +128,20 @@ function EdgeLabel({ edge: { traffic, errorShare, p99, mtls }, at: { x, y } }: {
   const calls = traffic.requests > 0 || traffic.connections + traffic.sentBytes === 0;
   const first = calls ? `${rate(traffic.requests)}${errorShare > 0 ? ` · ${share(errorShare)} ✕` : ''}` : `${bytes(traffic.sentBytes + traffic.receivedBytes)}/s`;
   const second = [[...traffic.protocols].join('+'), calls ? ms(p99) : ''].filter(Boolean).join(' · ');
-  const width = Math.max(first.length, second.length + (mtls === null ? 0 : 3)) * 6.1 + 12;
+  const width = Math.max(first.length * 6.4, second.length * 5.8 + (mtls === null ? 0 : 30)) + 10;
   return html`<g class="label">
     <rect x=${x - width / 2} y=${y - 17} width=${width} height="34" rx="6" />
     <text x=${x} y=${y - 4} class="first">${first}</text>
-    <text x=${x} y=${y + 11}>${lock(mtls)}${second}</text>
+    <text x=${mtls === null ? x : x + 7} y=${y + 11}>${second}</text>
+    ${mtls === null ? '' : html`<path class=${`lock ${mtls > 0.99 ? 'shut' : 'open'}`} transform=${`translate(${x - second.length * 2.9 - 8} ${y + 2})`} d=${LOCK[mtls > 0.99 ? 'shut' : 'open']} />`}
   </g>`;
 }
 
-/** Open or closed, in the text of an edge; unknown shows nothing. */
-const lock = (mtls: number | null): string => (mtls === null ? '' : mtls > 0.99 ? '🔒 ' : '🔓 ');
+/** A padlock, ten units high; unknown shows none. What it means is in the name of its edge. */
+const LOCK = {
+  shut: 'M0 4.5h9v6H0zM2 4.5V3a2.5 2.5 0 0 1 5 0v1.5',
+  open: 'M0 4.5h9v6H0zM2 4.5V2.5a2.5 2.5 0 0 1 4.8-1',
+};
 
 const short = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 

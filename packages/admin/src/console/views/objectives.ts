@@ -12,8 +12,8 @@ interface Row {
 }
 
 /** Windows of the multi-window, multi-burn-rate alerts (Google SRE Workbook, chapter 5), and what burn in both of a pair means. */
-const WINDOWS = ['5m', '1h', '30m', '6h', '2h', '1d', '3d'] as const;
-const THRESHOLD: Readonly<Record<(typeof WINDOWS)[number], number>> = { '5m': 14.4, '1h': 14.4, '30m': 6, '6h': 6, '2h': 3, '1d': 3, '3d': 1 };
+const WINDOWS = ['5m', '30m', '1h', '2h', '6h', '1d', '3d'] as const;
+const THRESHOLD: Readonly<Record<(typeof WINDOWS)[number], number>> = { '5m': 14.4, '30m': 6, '1h': 14.4, '2h': 3, '6h': 6, '1d': 3, '3d': 1 };
 
 /** What services have promised, and how fast their budget of failures goes. */
 export function ObjectivesView({ world }: { readonly world: World }): VNode {
@@ -25,7 +25,7 @@ export function ObjectivesView({ world }: { readonly world: World }): VNode {
       { head: 'Service', cell: ({ burn }) => html`${burn.service} <small>${resource(burn.resource)}</small>` },
       { head: 'Promise', cell: ({ burn }) => `${burn.objective} % ${indicator(burn.indicator)} over ${span(burn.windowMs)}` },
       { head: 'State', cell: ({ burn: { state } }) => chip(state === 'ok' ? 'good' : state === 'ticket' ? 'warn' : 'bad', state) },
-      { head: 'Budget left', cell: ({ burn }) => html`${bar(burn.budgetLeft, burn.budgetLeft < 0.1 ? 'bad' : '')}${share(burn.budgetLeft)}` },
+      { head: 'Budget left', right: true, cell: ({ burn }) => html`${bar(burn.budgetLeft, burn.budgetLeft < 0.1 ? 'bad' : '')}${share(burn.budgetLeft)}` },
       ...WINDOWS.map((window) => ({ head: window, right: true, cell: ({ burn }: Row) => burnText(burn.burn[window], THRESHOLD[window]) })),
       { head: 'Enforcing', cell: ({ burn }) => burn.enforcing.join(', ') || '–' },
     ], rows, told ? 'No ServiceLevelObjective is in force.' : 'No process here counts its promises.')}

@@ -35,7 +35,6 @@ export function RoutesView({ world }: { readonly world: World }): VNode {
       { head: '', cell: ({ off }) => (off ? chip('warn', 'differs') : '') },
     ], splitsOf(world), 'No route splits its calls.')}
     <p class="note">Seen: calls to the service in this window by version, whichever of its routes they took; Istio's metrics do not name routes.</p>
-    <h2>Routes</h2>
     <label class="filter">Filter <input type="search" value=${wanted} onInput=${(event: InputEvent) => filter((event.target as HTMLInputElement).value)} /></label>
     ${table<Row>('Routes', [
       ...shared<Row>(world, ({ process }) => process),
