@@ -38,7 +38,7 @@ spec:
 
 /** Five services on loopback, three of them processes of the mesh with mutual TLS between them. */
 export async function smallMesh(): Promise<SmallMesh> {
-  const ca = await createDevCa();
+  const ca = createDevCa();
   const left: (() => Promise<unknown>)[] = [];
   const serve = async (yaml: string, name: string, version: string, listener: (mesh: () => TestMesh) => RequestListener): Promise<{ readonly port: number; readonly mesh: TestMesh }> => {
     const mesh: TestMesh = await member(yaml, name, version);
@@ -76,7 +76,7 @@ export async function smallMesh(): Promise<SmallMesh> {
   const v2 = await serve(toRatings, 'reviews', 'v2', (mesh) => (request, response) => {
     visits += 1;
     if (visits % 4 === 0) response.writeHead(503).end('not now');
-    else void review(mesh)(request, response);
+    else review(mesh)(request, response);
   });
   const policy = (canary: number): string => `
 ${service('reviews.shop.svc', [{ port: v1.port, account: 'reviews' }, { port: v2.port, version: 'v2', account: 'reviews' }])}

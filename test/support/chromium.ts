@@ -45,7 +45,14 @@ export async function chromium(): Promise<Browser> {
 }
 
 /** A page that notes what goes wrong on it. */
-export async function openPage(browser: Browser, { width = 1280, height = 900, scheme = 'light' }: { readonly width?: number; readonly height?: number; readonly scheme?: 'light' | 'dark' } = {}): Promise<TestPage> {
+export async function openPage(
+  browser: Browser,
+  {
+    width = 1280,
+    height = 900,
+    scheme = 'light',
+  }: { readonly width?: number; readonly height?: number; readonly scheme?: 'light' | 'dark' } = {},
+): Promise<TestPage> {
   const page = await browser.newPage();
   const complaints: string[] = [];
   const asked = new Set<string>();

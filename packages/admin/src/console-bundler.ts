@@ -56,9 +56,9 @@ async function smaller(text: string): Promise<string> {
  */
 const withoutUnused: Plugin = {
   name: 'without-unused',
-  setup: ({ onLoad }) => {
+  setup: (bundler) => {
     const edit = (filter: RegExp, change: (text: string) => string): void =>
-      onLoad({ filter }, async ({ path }) => ({ loader: 'js', contents: change(await readFile(path, 'utf8')) }));
+      bundler.onLoad({ filter }, async ({ path }) => ({ loader: 'js', contents: change(await readFile(path, 'utf8')) }));
     edit(/dagre\.esm\.js$/, withoutNamespaces);
     edit(/uPlot\.esm\.js$/, (text) => text.replaceAll(/^\s*(?:\(paths\.(?:stepped|bars|spline)|uPlot\.join) .*$/gm, ''));
   },

@@ -29,7 +29,9 @@ export async function consolePages(sources: () => ConsoleSources): Promise<Reado
       // The page names its files by their content; only itself may have changed.
       'cache-control': name === '' ? 'no-cache' : 'private, max-age=31536000, immutable',
     };
-    pages.set(`/console/${name}`, (ifNoneMatch) => (ifNoneMatch === etag ? { status: 304, type, body: '', headers } : { status: 200, type, body, headers }));
+    pages.set(`/console/${name}`, (ifNoneMatch) =>
+      ifNoneMatch === etag ? { status: 304, type, body: '', headers } : { status: 200, type, body, headers },
+    );
   }
   pages.set('/console/sources.json', () => json(200, sources()));
   pages.set('/console', () => ({ status: 308, type: 'text/plain; charset=utf-8', body: '', headers: { location: '/console/' } }));

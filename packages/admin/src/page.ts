@@ -13,7 +13,11 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 export const text = (status: number, sentence: string): Page => ({ status, type: TEXT, body: `${sentence}\n` });
 
-export const json = (status: number, value: unknown): Page => ({ status, type: JSON_TYPE, body: `${JSON.stringify(value ?? null, plain, 2)}\n` });
+export const json = (status: number, value: unknown): Page => ({
+  status,
+  type: JSON_TYPE,
+  body: `${JSON.stringify(value ?? null, plain, 2)}\n`,
+});
 
 /** What JSON has no form for, in one that can be read. */
 function plain(_: string, value: unknown): unknown {

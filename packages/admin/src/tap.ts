@@ -15,7 +15,8 @@ const MAX_WAITING_BYTES = 256 * 1024;
 /** So that proxies between do not take a quiet tap for a dead one. */
 const HEARTBEAT_MS = 15_000;
 
-export const TAP_FILTERS = 'service=reviews (name or FQDN), path=/x (its beginning), status=503 or 5xx, method=GET, reporter=source or destination, flag=UH';
+export const TAP_FILTERS =
+  'service=reviews (name or FQDN), path=/x (its beginning), status=503 or 5xx, method=GET, reporter=source or destination, flag=UH';
 
 type Test = (line: TapLine) => boolean;
 
@@ -58,7 +59,11 @@ export class Tap {
 
   #follow(tests: readonly Test[], request: IncomingMessage, response: ServerResponse): void {
     response.on('error', () => {});
-    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    response.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    });
     // At once, so that whoever listens knows that it does.
     response.write(': listening\n\n');
     let dropped = 0;

@@ -23,7 +23,9 @@ export function badgesOf({ places, edges }: Graph, processes: readonly Process[]
     const { endpoints, ejected, panic } = worst(hosts(place), place.revision, processes);
     if (ejected > 0) found.push({ kind: 'ejected', text: `${ejected} of ${endpoints} ejected` });
     if (panic) found.push({ kind: 'panic', text: 'panic' });
-    const overflows = edges.some(({ to, traffic }) => to.id === place.id && [...traffic.outcomes].some(([outcome, value]) => value > 0 && /\bUO\b/.test(outcome)));
+    const overflows = edges.some(
+      ({ to, traffic }) => to.id === place.id && [...traffic.outcomes].some(([outcome, value]) => value > 0 && /\bUO\b/.test(outcome)),
+    );
     if (overflows) found.push({ kind: 'overflow', text: 'overflow' });
     if (found.length > 0) badges.set(place.id, found);
   }
@@ -40,8 +42,10 @@ function worst(services: ReadonlySet<string>, revision: string, processes: reado
       const ejected = own.filter((one) => one.ejected).length;
       const usable = endpoints.filter((one) => !one.ejected && one.health === 'healthy').length;
       // Below the threshold all are used (Envoy's healthy_panic_threshold); of none there is nothing to use.
-      const panic = endpoints.length > 0 && (policy?.panicPercent ?? 0) > 0 && (usable / endpoints.length) * 100 < (policy?.panicPercent ?? 0);
-      if (ejected > result.ejected || (panic && !result.panic)) result = { endpoints: own.length, ejected: Math.max(ejected, result.ejected), panic: panic || result.panic };
+      const panic =
+        endpoints.length > 0 && (policy?.panicPercent ?? 0) > 0 && (usable / endpoints.length) * 100 < (policy?.panicPercent ?? 0);
+      if (ejected > result.ejected || (panic && !result.panic))
+        result = { endpoints: own.length, ejected: Math.max(ejected, result.ejected), panic: panic || result.panic };
     }
   }
   return result;

@@ -1,7 +1,9 @@
 /** Numbers and times as people read them. */
 
 export const rate = (perSecond: number): string =>
-  perSecond === 0 ? '0/s' : `${perSecond < 0.01 ? '<0.01' : perSecond < 10 ? perSecond.toFixed(2) : perSecond < 100 ? perSecond.toFixed(1) : count(Math.round(perSecond))}/s`;
+  perSecond === 0
+    ? '0/s'
+    : `${perSecond < 0.01 ? '<0.01' : perSecond < 10 ? perSecond.toFixed(2) : perSecond < 100 ? perSecond.toFixed(1) : count(Math.round(perSecond))}/s`;
 
 export const count = (value: number): string => value.toLocaleString('en-GB');
 

@@ -37,8 +37,15 @@ const proved = (account: string): Labels => ({
   source_principal: account === '' ? 'unknown' : `spiffe://cluster.local/ns/shop/sa/${account}`,
   connection_security_policy: account === '' ? 'none' : 'mutual_tls',
 });
-const requests = (value: number, ...labels: readonly Labels[]): Sample => ({ name: REQUESTS, value, labels: Object.assign({}, OK, ...labels) as Labels });
-const lines = (samples: readonly Sample[]) => graphOf(samples).edges.map(({ from, to, traffic, mtls }) => `${from.service} ${from.revision} → ${to.service} ${to.revision}: ${traffic.requests} ${mtls}`);
+const requests = (value: number, ...labels: readonly Labels[]): Sample => ({
+  name: REQUESTS,
+  value,
+  labels: Object.assign({}, OK, ...labels) as Labels,
+});
+const lines = (samples: readonly Sample[]) =>
+  graphOf(samples).edges.map(
+    ({ from, to, traffic, mtls }) => `${from.service} ${from.revision} → ${to.service} ${to.revision}: ${traffic.requests} ${mtls}`,
+  );
 const only = (samples: readonly Sample[]): Edge => {
   const { edges } = graphOf(samples);
   expect(edges).toHaveLength(1);
@@ -58,7 +65,9 @@ describe('both reporters of an edge are one edge', () => {
   });
 
   it('by certificate, where the callee knows no more of its caller', () => {
-    expect(lines([requests(10, caller('web'), called('reviews')), requests(10, called('reviews'), proved('web'))])).toEqual(['web v1 → reviews v1: 10 1']);
+    expect(lines([requests(10, caller('web'), called('reviews')), requests(10, called('reviews'), proved('web'))])).toEqual([
+      'web v1 → reviews v1: 10 1',
+    ]);
   });
 
   it('by certificate, though two versions share an account', () => {
@@ -73,17 +82,21 @@ describe('both reporters of an edge are one edge', () => {
 
   it('by certificate, though the account is called otherwise', () => {
     const known = { ...caller('web'), source_principal: 'spiffe://cluster.local/ns/shop/sa/front' };
-    expect(lines([requests(10, known, called('reviews')), requests(10, called('reviews'), proved('front'))])).toEqual(['web v1 → reviews v1: 10 1']);
+    expect(lines([requests(10, known, called('reviews')), requests(10, called('reviews'), proved('front'))])).toEqual([
+      'web v1 → reviews v1: 10 1',
+    ]);
   });
 
   it('without a certificate, too: then it is plaintext', () => {
-    expect(lines([requests(10, caller('web'), called('reviews')), requests(9.5, called('reviews'), proved(''))])).toEqual(['web v1 → reviews v1: 10 0']);
+    expect(lines([requests(10, caller('web'), called('reviews')), requests(9.5, called('reviews'), proved(''))])).toEqual([
+      'web v1 → reviews v1: 10 0',
+    ]);
   });
 
   it('where only the callee knows which workload serves a host', () => {
-    expect(
-      lines([requests(10, caller('web'), called('reviews'), NOBODY), requests(10, called('reviews', 'v3'), proved('web'))]),
-    ).toEqual(['web v1 → reviews v3: 10 1']);
+    expect(lines([requests(10, caller('web'), called('reviews'), NOBODY), requests(10, called('reviews', 'v3'), proved('web'))])).toEqual([
+      'web v1 → reviews v3: 10 1',
+    ]);
   });
 });
 
@@ -122,7 +135,12 @@ describe('calls that reach nobody', () => {
   });
 
   it('left the mesh', () => {
-    const { to } = only([requests(2, caller('web'), called('x'), NOBODY, { destination_service: 'example.com', destination_service_name: 'PassthroughCluster' })]);
+    const { to } = only([
+      requests(2, caller('web'), called('x'), NOBODY, {
+        destination_service: 'example.com',
+        destination_service_name: 'PassthroughCluster',
+      }),
+    ]);
     expect([to.kind, to.service]).toEqual(['outside', 'PassthroughCluster']);
   });
 });
@@ -153,7 +171,13 @@ it('latency is the quantile of the buckets of all outcomes', () => {
 it('connections are edges, too', () => {
   const tcp = (name: string, value: number): Sample => ({ name, value, labels: { ...caller('web'), ...called('db'), request_protocol: 'tcp', response_flags: '-' } }); // prettier-ignore
   const { traffic, health } = only([tcp(TCP_OPENED, 2), tcp(TCP_SENT, 4000), tcp(TCP_RECEIVED, 500)]);
-  expect([[...traffic.protocols], traffic.connections, traffic.sentBytes, traffic.receivedBytes, health]).toEqual([['tcp'], 2, 4000, 500, 'healthy']);
+  expect([[...traffic.protocols], traffic.connections, traffic.sentBytes, traffic.receivedBytes, health]).toEqual([
+    ['tcp'],
+    2,
+    4000,
+    500,
+    'healthy',
+  ]);
 });
 
 it.each([

@@ -97,7 +97,8 @@ function place(
   const provers = identities.provers(principal);
   const ids = new Set(provers.map(({ id }) => id));
   const told = [...edges.values()].filter(
-    (sides) => sides.to.id === to.id && carries(sides.source) && sides.security.secured === 0 && (principal === '' || ids.has(sides.from.id)),
+    (sides) =>
+      sides.to.id === to.id && carries(sides.source) && sides.security.secured === 0 && (principal === '' || ids.has(sides.from.id)),
   );
   for (const sides of told) sides.security = traffic;
   const left = volume(traffic) - told.reduce((sum, { source }) => sum + volume(source), 0);

@@ -16,7 +16,8 @@ export interface Place {
 }
 
 const OUTSIDE: ReadonlySet<string> = new Set(['PassthroughCluster', 'BlackHoleCluster', 'InboundPassthroughCluster']);
-const known = (...values: (string | undefined)[]): string => values.find((value) => value !== undefined && value !== '' && value !== 'unknown') ?? '';
+const known = (...values: (string | undefined)[]): string =>
+  values.find((value) => value !== undefined && value !== '' && value !== 'unknown') ?? '';
 
 const place = (kind: Place['kind'], namespace: string, service: string, revision = ''): Place => ({
   id: [kind, namespace, service, revision].join('|'),

@@ -64,7 +64,10 @@ function Console(): VNode {
       <${Summary} world=${world} />
       <label class="window">
         Window
-        <select value=${world.windowMs} onChange=${(event: Event) => poller.current?.setWindow(Number((event.target as HTMLSelectElement).value))}>
+        <select
+          value=${world.windowMs}
+          onChange=${(event: Event) => poller.current?.setWindow(Number((event.target as HTMLSelectElement).value))}
+        >
           ${WINDOWS.filter((window) => world.prometheus === null || window >= 60_000).map((window) => html`<option value=${window}>${span(window)}</option>`)}
         </select>
       </label>
@@ -74,8 +77,7 @@ function Console(): VNode {
     </nav>
     <main id="main">
       <h1 tabindex="-1" ref=${heading}>${name}</h1>
-      ${trouble === '' ? '' : html`<p class="notice" role="alert">${trouble}</p>`}
-      ${unreachable(world)}
+      ${trouble === '' ? '' : html`<p class="notice" role="alert">${trouble}</p>`} ${unreachable(world)}
       <${View} world=${world} />
     </main>
   `;
@@ -98,7 +100,9 @@ function Summary({ world: { graph, warm } }: { readonly world: World }): VNode {
 
 /** Quiet until something changes; then it is told, once. */
 function unreachable({ processes, prometheus }: World): VNode {
-  const all = processes.filter(({ error }) => error !== '').map((one) => `${nameOf(one)}${nameOf(one) === one.name ? '' : ` (${one.name})`}: ${one.error}`);
+  const all = processes
+    .filter(({ error }) => error !== '')
+    .map((one) => `${nameOf(one)}${nameOf(one) === one.name ? '' : ` (${one.name})`}: ${one.error}`);
   if (prometheus !== null && prometheus.error !== '') all.push(`${prometheus.name}: ${prometheus.error}`);
   return html`<div role="status">${all.map((sentence) => html`<p class="notice">${sentence}</p>`)}</div>`;
 }

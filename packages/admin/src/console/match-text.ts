@@ -4,7 +4,8 @@ type Match = Model['hosts'][number]['routes'][number]['match'];
 type StringMatch = NonNullable<Match['method']>;
 
 const SIGN = { exact: '=', prefix: 'begins', regex: '~', present: 'present' } as const;
-const text = (name: string, match: StringMatch): string => `${name} ${SIGN[match.kind]}${match.kind === 'present' ? '' : ` ${match.value}`}`;
+const text = (name: string, match: StringMatch): string =>
+  `${name} ${SIGN[match.kind]}${match.kind === 'present' ? '' : ` ${match.value}`}`;
 
 /** The conditions of a route in one line. */
 export function matchText({ path, method, scheme, authority, headers, query }: Match): string {

@@ -40,14 +40,21 @@ type Point = readonly [seconds: number, value: string];
 /** The rates of a mesh as its Prometheus has them: the same samples as from a process. `ask` gets `query?…` and answers with its JSON. */
 export async function queryRates(ask: Ask, windowMs: number): Promise<Sample[]> {
   const window = `${Math.round(windowMs / 1000)}s`;
-  const answers = await Promise.all(METRICS.map(async (name) => ({ name, series: await query(ask, `query?query=${encodeURIComponent(instant(name, window))}`) })));
+  const answers = await Promise.all(
+    METRICS.map(async (name) => ({ name, series: await query(ask, `query?query=${encodeURIComponent(instant(name, window))}`) })),
+  );
   return answers.flatMap(({ name, series }) =>
     series.flatMap(({ metric, value }) => (value === undefined ? [] : [{ name, labels: metric, value: Number(value[1]) }])),
   );
 }
 
 /** Moments (seconds), calls per second, shares of failures 0–1 and p99 (ms) of the whole mesh before now. */
-export async function queryHistory(ask: Ask, now: number, spanMs: number, stepMs: number): Promise<readonly (readonly [number, number, number, number | null])[]> {
+export async function queryHistory(
+  ask: Ask,
+  now: number,
+  spanMs: number,
+  stepMs: number,
+): Promise<readonly (readonly [number, number, number, number | null])[]> {
   // Where callers tell of nothing, as behind a gateway, callees do; here the callers are enough.
   const calls = 'istio_requests_total{reporter="source"}[1m]';
   const range = `&start=${Math.round((now - spanMs) / 1000)}&end=${Math.round(now / 1000)}&step=${stepMs / 1000}`;

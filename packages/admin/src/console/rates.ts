@@ -17,7 +17,10 @@ export class Rates {
   }
 
   add(at: number, series: readonly Series[]): void {
-    this.#polls = [...this.#polls.filter((poll) => poll.at >= at - this.#keepMs), { at, values: new Map(series.map((one) => [one.key, one])) }];
+    this.#polls = [
+      ...this.#polls.filter((poll) => poll.at >= at - this.#keepMs),
+      { at, values: new Map(series.map((one) => [one.key, one])) },
+    ];
   }
 
   /** Per second over the latest `windowMs`, or what is known of it; nothing before the second poll. */

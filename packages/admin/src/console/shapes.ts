@@ -1,4 +1,4 @@
-import type { Explanation, MeshStatus } from '@inmesh/core';
+import type { MeshStatus } from '@inmesh/core';
 
 /** What the admin port of a process answers with, as far as the console reads it. Everything arrives as JSON. */
 
@@ -9,7 +9,13 @@ export type { Model } from '@inmesh/policy';
 export interface Status extends MeshStatus {
   readonly installed?: string;
   readonly source?: { readonly name: string; readonly trouble: string };
-  readonly problems?: readonly { readonly severity: string; readonly code: string; readonly resource: string; readonly path: string; readonly message: string }[];
+  readonly problems?: readonly {
+    readonly severity: string;
+    readonly code: string;
+    readonly resource: string;
+    readonly path: string;
+    readonly message: string;
+  }[];
   readonly identity?: { readonly source: string; readonly principal: string; readonly expiresAt: number; readonly trouble: string } | null;
   readonly registries?: readonly { readonly name: string; readonly trouble: string }[];
 }
@@ -33,7 +39,10 @@ export type Line = Readonly<Record<string, unknown>>;
 
 /** Where the page finds what it shows: `sources.json` beside it. Bases are relative to the page. */
 export interface Sources {
-  readonly processes: readonly { readonly name: string; readonly base: string; /** What it serves; left out: that is found out. */ readonly pages?: readonly string[] }[];
+  readonly processes: readonly {
+    readonly name: string;
+    readonly base: string;
+    /** What it serves; left out: that is found out. */ readonly pages?: readonly string[];
+  }[];
   readonly prometheus: { readonly name: string; readonly base: string } | null;
 }
-

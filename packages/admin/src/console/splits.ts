@@ -42,7 +42,17 @@ export function splitsOf({ processes, rates, windowMs }: World): Split[] {
           const seen = all > 0 ? counts[at]! / all : null;
           const calls = all * (windowMs / 1000);
           const off = seen !== null && calls >= 30 && Math.abs(seen - wanted) > 4 * Math.sqrt((wanted * (1 - wanted)) / calls) + 0.02;
-          return { process, host: host.service ?? host.name, route: route.name, resource: route.resource, service, subset: subset || null, wanted, seen, off };
+          return {
+            process,
+            host: host.service ?? host.name,
+            route: route.name,
+            resource: route.resource,
+            service,
+            subset: subset || null,
+            wanted,
+            seen,
+            off,
+          };
         });
       }),
     ),
@@ -51,7 +61,8 @@ export function splitsOf({ processes, rates, windowMs }: World): Split[] {
 
 /** Of this process's calls, where the metrics are those of many. */
 const isOf = ({ status }: Process, labels: Sample['labels']): boolean =>
-  status === undefined || (labels['source_workload'] === status.workload.name && labels['source_workload_namespace'] === status.workload.namespace);
+  status === undefined ||
+  (labels['source_workload'] === status.workload.name && labels['source_workload_namespace'] === status.workload.namespace);
 
 /** Calls to the endpoints with these labels, as far as Istio's labels tell; null: they do not. */
 function seenAt(rates: readonly Sample[], service: string, labels: Readonly<Record<string, string>>): number | null {

@@ -66,7 +66,9 @@ export class Traffic {
     this.requests += value;
     if (code === '0' || code.startsWith('5') || (grpc !== '' && grpc !== '0')) this.errors += value;
     else if (code.startsWith('4')) this.clientErrors += value;
-    const outcome = [code === '0' ? 'no answer' : code, grpc === '' ? '' : `grpc ${grpc}`, flags === '-' ? '' : flags].filter(Boolean).join(' ');
+    const outcome = [code === '0' ? 'no answer' : code, grpc === '' ? '' : `grpc ${grpc}`, flags === '-' ? '' : flags]
+      .filter(Boolean)
+      .join(' ');
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + value);
     this.#security(labels, value);
   }

@@ -133,10 +133,13 @@ export class Poller {
       const [metrics, status, burns] = await Promise.all([
         this.#sources.prometheus === null ? get(`${base}metrics`).then((answer) => answer.text()) : '',
         get(`${base}status`).then(json<Status>),
-        process.pages?.includes('/slo') === false ? undefined : get(`${base}slo`).then((answer) => (answer.status === 204 ? undefined : json<readonly Burn[]>(answer))),
+        process.pages?.includes('/slo') === false
+          ? undefined
+          : get(`${base}slo`).then((answer) => (answer.status === 204 ? undefined : json<readonly Burn[]>(answer))),
       ]);
       this.#rates.get(base)!.add(performance.now(), parseExposition(metrics));
-      const same = process.snapshot !== undefined && process.status?.version === status.version && process.status.appliedAt === status.appliedAt;
+      const same =
+        process.snapshot !== undefined && process.status?.version === status.version && process.status.appliedAt === status.appliedAt;
       const snapshot = same ? process.snapshot : await get(`${base}snapshot`).then(json<Model>);
       return { ...process, error: '', status, snapshot, burns };
     } catch (error) {

@@ -23,7 +23,9 @@ export async function runConsole({ open, output, ...options }: ConsoleArgs, io: 
   if (!/^(?:127\.|localhost$|::1$)/.test(options.host)) {
     io.stderr.write('inmesh: what the console shows goes over the network unencrypted; better tunnel to 127.0.0.1\n');
   }
-  io.stdout.write(output === 'json' ? `${JSON.stringify({ url })}\n` : `${paintFor(io, 'stdout')('green', '✔')} the console is at ${url}\n`);
+  io.stdout.write(
+    output === 'json' ? `${JSON.stringify({ url })}\n` : `${paintFor(io, 'stdout')('green', '✔')} the console is at ${url}\n`,
+  );
   if (open && io.tty.stdout) io.open(url);
   await io.stopped();
   await server.close();

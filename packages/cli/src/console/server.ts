@@ -15,11 +15,18 @@ export interface ConsoleServerOptions {
 export interface ConsoleServer {
   /** With the token that opens it, once. */
   readonly url: string;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** What may be asked of a process, and of a Prometheus: nothing else is passed on. */
-const PROCESS: Readonly<Record<string, Kind>> = { metrics: 'text', status: 'json', snapshot: 'json', explain: 'json', slo: 'json', tap: 'events' };
+const PROCESS: Readonly<Record<string, Kind>> = {
+  metrics: 'text',
+  status: 'json',
+  snapshot: 'json',
+  explain: 'json',
+  slo: 'json',
+  tap: 'events',
+};
 const PROMETHEUS: Readonly<Record<string, Kind>> = { query: 'json', query_range: 'json' };
 
 /**

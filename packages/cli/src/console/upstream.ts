@@ -45,7 +45,10 @@ function relay(answer: IncomingMessage, kind: Kind, response: ServerResponse): v
   const redirected = statusCode >= 300 && statusCode < 400;
   if (redirected) {
     answer.resume();
-    return send(response, text(502, `answers with a redirect (${statusCode}) to ${answer.headers.location ?? 'nowhere'}: name the address it leads to`));
+    return send(
+      response,
+      text(502, `answers with a redirect (${statusCode}) to ${answer.headers.location ?? 'nowhere'}: name the address it leads to`),
+    );
   }
   response.on('error', () => {});
   response.writeHead(statusCode, {

@@ -35,7 +35,13 @@ export function Chart({ name, moments, pick, format, colour }: ChartProps): VNod
         padding: [6, 8, 0, 0],
         scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
         axes: [
-          { ...axis, grid: { show: false }, size: 22, space: 70, values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString('en-GB')) },
+          {
+            ...axis,
+            grid: { show: false },
+            size: 22,
+            space: 70,
+            values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString('en-GB')),
+          },
           { ...axis, grid, size: 52, space: 24, values: (_, ticks) => ticks.map(format) },
         ],
         series: [{}, { stroke: line, fill: `${line}22`, width: 1.5, points: { show: false }, spanGaps: false }],

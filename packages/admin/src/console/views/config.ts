@@ -12,7 +12,9 @@ export function ConfigView({ world }: { readonly world: World }): VNode {
   const { processes } = world;
   const versions = Map.groupBy(processes.filter(({ status }) => status !== undefined), ({ status }) => status!.version); // prettier-ignore
   const refused = processes.filter(({ status }) => status?.rejected != null);
-  const problems = new Map(processes.flatMap(({ status }) => (status?.problems ?? []).map((problem) => [JSON.stringify(problem), problem] as const)));
+  const problems = new Map(
+    processes.flatMap(({ status }) => (status?.problems ?? []).map((problem) => [JSON.stringify(problem), problem] as const)),
+  );
   return html`
     ${table<Process>('Processes', [
       { head: 'Process', cell: (one) => html`${nameOf(one)} ${nameOf(one) === one.name ? '' : html`<small>${one.name}</small>`}` },
@@ -40,7 +42,8 @@ export function ConfigView({ world }: { readonly world: World }): VNode {
   `; // prettier-ignore
 }
 
-const trouble = (text: string | undefined): VNode | string => (text === undefined || text === '' ? '' : html`${chip('bad', 'trouble')} ${text}`);
+const trouble = (text: string | undefined): VNode | string =>
+  text === undefined || text === '' ? '' : html`${chip('bad', 'trouble')} ${text}`;
 
 /** Words of CSDS and istioctl proxy-status. */
 function stateOf({ error, status }: Process, versions: readonly string[]): VNode {

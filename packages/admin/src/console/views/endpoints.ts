@@ -22,11 +22,17 @@ export function EndpointsView({ world }: { readonly world: World }): VNode {
   const [only, setOnly] = useState(false);
   const all = world.processes.flatMap((process) =>
     (process.status?.snapshot.clusters ?? []).flatMap((cluster): Row[] =>
-      cluster.endpoints.length === 0 ? [{ process, cluster, state: undefined }] : cluster.endpoints.map((state) => ({ process, cluster, state })),
+      cluster.endpoints.length === 0
+        ? [{ process, cluster, state: undefined }]
+        : cluster.endpoints.map((state) => ({ process, cluster, state })),
     ),
   );
-  const rows = all.filter((row) => (!only || troubled(row)) && `${row.cluster.name} ${row.state?.endpoint.address ?? ''}`.toLowerCase().includes(wanted.toLowerCase()));
-  const known = (cell: (state: NonNullable<Row['state']>) => VNode | string | number) => (row: Row) => (row.state === undefined ? '–' : cell(row.state));
+  const rows = all.filter(
+    (row) =>
+      (!only || troubled(row)) && `${row.cluster.name} ${row.state?.endpoint.address ?? ''}`.toLowerCase().includes(wanted.toLowerCase()),
+  );
+  const known = (cell: (state: NonNullable<Row['state']>) => VNode | string | number) => (row: Row) =>
+    row.state === undefined ? '–' : cell(row.state);
   return html`
     <div class="filters">
       <label class="filter">Filter <input type="search" value=${wanted} onInput=${(event: InputEvent) => filter((event.target as HTMLInputElement).value)} /></label>

@@ -44,7 +44,24 @@ export function ExplainView({ world }: { readonly world: World }): VNode {
 }
 
 function Answer({ answer }: { readonly answer: Explanation }): VNode {
-  const { decision, status, flag, service, port, route, resource: from, clusters, timeoutMs, retries, fault, mirrors, request, redirect, directResponse, why } = answer;
+  const {
+    decision,
+    status,
+    flag,
+    service,
+    port,
+    route,
+    resource: from,
+    clusters,
+    timeoutMs,
+    retries,
+    fault,
+    mirrors,
+    request,
+    redirect,
+    directResponse,
+    why,
+  } = answer;
   const facts: readonly (readonly [string, ComponentChildren])[] = [
     ['Service', service === null ? null : `${service}:${port}`],
     ['Route', route === null ? null : html`${route} <small>${resource(from)}</small>`],

@@ -19,9 +19,13 @@ export function GraphView({ world }: { readonly world: World }): VNode {
   const place = graph.places.find(({ id }) => id === chosen);
   return html`
     <div class="stage" ref=${holder}>
-      ${graph.edges.length === 0
-        ? html`<p class="empty">${world.warm || world.prometheus !== null ? 'No calls in this window.' : 'Waiting for the second look at the counters …'}</p>`
-        : html`<${Picture} graph=${graph} badges=${badges} wide=${wide} chosen=${chosen} choose=${choose} />`}
+      ${
+        graph.edges.length === 0
+          ? html`<p class="empty">
+              ${world.warm || world.prometheus !== null ? 'No calls in this window.' : 'Waiting for the second look at the counters …'}
+            </p>`
+          : html`<${Picture} graph=${graph} badges=${badges} wide=${wide} chosen=${chosen} choose=${choose} />`
+      }
     </div>
     ${edge !== undefined ? html`<${EdgePanel} key=${edge.id} edge=${edge} moments=${edgeHistory.get(edge.id) ?? []} close=${() => choose('')} />` : ''}
     ${place !== undefined ? html`<${PlacePanel} place=${place} graph=${graph} badges=${badges.get(place.id) ?? []} choose=${choose} />` : ''}
@@ -41,7 +45,8 @@ const titleOf = ({ kind, service }: Place): string => (kind === 'unknown' ? 'unk
 const underOf = ({ kind, namespace, revision }: Place): string =>
   kind === 'workload' ? [namespace, revision === 'latest' ? '' : revision].filter(Boolean).join(' · ') : NAMES[kind];
 const nameOf = (place: Place): string => `${titleOf(place)}${place.kind === 'workload' && place.revision !== 'latest' ? ` ${place.revision}` : place.kind === 'unreached' ? ' (no endpoint)' : ''}`; // prettier-ignore
-const lockOf = (mtls: number | null): string => (mtls === null ? '?' : mtls === 1 ? 'mTLS' : mtls === 0 ? 'plaintext' : `${share(mtls)} mTLS`);
+const lockOf = (mtls: number | null): string =>
+  mtls === null ? '?' : mtls === 1 ? 'mTLS' : mtls === 0 ? 'plaintext' : `${share(mtls)} mTLS`;
 
 function sayEdge({ from, to, traffic, errorShare, p50, p99, mtls, health }: Edge): string {
   const lock = mtls === null ? 'mutual TLS unknown' : lockOf(mtls);
@@ -83,14 +88,25 @@ function Picture({ graph, badges, wide, chosen, choose }: PictureProps): VNode {
     <defs>
       ${['healthy', 'degraded', 'failing', 'idle'].map(
         (health) =>
-          html`<marker id=${`arrow-${health}`} class=${`arrow ${health}`} viewBox="0 0 8 8" refX="7" refY="4" markerUnits="userSpaceOnUse" markerWidth="9" markerHeight="9" orient="auto"
+          html`<marker
+            id=${`arrow-${health}`}
+            class=${`arrow ${health}`}
+            viewBox="0 0 8 8"
+            refX="7"
+            refY="4"
+            markerUnits="userSpaceOnUse"
+            markerWidth="9"
+            markerHeight="9"
+            orient="auto"
             ><path d="M0 0 8 4 0 8z"
           /></marker>`,
       )}
     </defs>
     ${[...layout.groups].map(
       ([name, { x, y, width, height }]) =>
-        html`<g class="group"><rect x=${x - width / 2} y=${y - height / 2} width=${width} height=${height} rx="10" /><title>${name}</title></g>`,
+        html`<g class="group"
+          ><rect x=${x - width / 2} y=${y - height / 2} width=${width} height=${height} rx="10" /><title>${name}</title></g
+        >`,
     )}
     ${graph.edges.map((edge) => {
       const { points, label } = layout.edges.get(edge.id)!;
@@ -126,7 +142,9 @@ function Picture({ graph, badges, wide, chosen, choose }: PictureProps): VNode {
 
 function EdgeLabel({ edge: { traffic, errorShare, p99, mtls }, at: { x, y } }: { readonly edge: Edge; readonly at: Point }): VNode {
   const calls = traffic.requests > 0 || traffic.connections + traffic.sentBytes === 0;
-  const first = calls ? `${rate(traffic.requests)}${errorShare > 0 ? ` · ${share(errorShare)} ✕` : ''}` : `${bytes(traffic.sentBytes + traffic.receivedBytes)}/s`;
+  const first = calls
+    ? `${rate(traffic.requests)}${errorShare > 0 ? ` · ${share(errorShare)} ✕` : ''}`
+    : `${bytes(traffic.sentBytes + traffic.receivedBytes)}/s`;
   const second = [[...traffic.protocols].join('+'), calls ? ms(p99) : ''].filter(Boolean).join(' · ');
   const width = Math.max(first.length * 6.4, second.length * 5.8 + (mtls === null ? 0 : 30)) + 10;
   return html`<g class="label">
@@ -161,7 +179,15 @@ function curve(points: readonly Point[]): string {
   return `M${first.x} ${first.y}${middles.length > 0 ? middles.join('') : `L${last.x} ${last.y}`}`;
 }
 
-function EdgePanel({ edge, moments, close }: { readonly edge: Edge; readonly moments: World['history']; readonly close: () => void }): VNode {
+function EdgePanel({
+  edge,
+  moments,
+  close,
+}: {
+  readonly edge: Edge;
+  readonly moments: World['history'];
+  readonly close: () => void;
+}): VNode {
   const { from, to, traffic, errorShare, p50, p99, mtls } = edge;
   const outcomes = [...traffic.outcomes].filter(([, value]) => value > 0).sort(([, a], [, b]) => b - a);
   return html`<section class="panel" aria-label=${`${nameOf(from)} to ${nameOf(to)}`}>

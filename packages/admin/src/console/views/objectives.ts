@@ -13,7 +13,15 @@ interface Row {
 
 /** Windows of the multi-window, multi-burn-rate alerts (Google SRE Workbook, chapter 5), and what burn in both of a pair means. */
 const WINDOWS = ['5m', '30m', '1h', '2h', '6h', '1d', '3d'] as const;
-const THRESHOLD: Readonly<Record<(typeof WINDOWS)[number], number>> = { '5m': 14.4, '30m': 6, '1h': 14.4, '2h': 3, '6h': 6, '1d': 3, '3d': 1 };
+const THRESHOLD: Readonly<Record<(typeof WINDOWS)[number], number>> = {
+  '5m': 14.4,
+  '30m': 6,
+  '1h': 14.4,
+  '2h': 3,
+  '6h': 6,
+  '1d': 3,
+  '3d': 1,
+};
 
 /** What services have promised, and how fast their budget of failures goes. */
 export function ObjectivesView({ world }: { readonly world: World }): VNode {
@@ -37,6 +45,9 @@ const burnText = (burn: number | null | undefined, threshold: number): VNode | s
   burn === null || burn === undefined ? '–' : burn >= threshold ? chip('bad', burn.toFixed(1)) : burn.toFixed(burn < 10 ? 2 : 1);
 
 function indicator(value: unknown): string {
-  const { kind, thresholdMs } = (typeof value === 'string' ? { kind: value } : (value ?? {})) as { readonly kind?: string; readonly thresholdMs?: number };
+  const { kind, thresholdMs } = (typeof value === 'string' ? { kind: value } : (value ?? {})) as {
+    readonly kind?: string;
+    readonly thresholdMs?: number;
+  };
   return kind === 'latency' && thresholdMs !== undefined ? `below ${ms(thresholdMs)}` : 'available';
 }

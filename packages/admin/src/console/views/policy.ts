@@ -43,7 +43,23 @@ export function PolicyView({ world }: { readonly world: World }): VNode {
   `; // prettier-ignore
 }
 
-function ofCluster({ service, subset, port, labels, resources, loadBalancer, outlier, limits, connection, tls, panicPercent, slowStart, retryBudget, hedging, locality }: Model['clusters'][number]): Setting[] {
+function ofCluster({
+  service,
+  subset,
+  port,
+  labels,
+  resources,
+  loadBalancer,
+  outlier,
+  limits,
+  connection,
+  tls,
+  panicPercent,
+  slowStart,
+  retryBudget,
+  hedging,
+  locality,
+}: Model['clusters'][number]): Setting[] {
   if (resources.length === 0 && hedging.length === 0) return [];
   const of = `${service}:${port}${subset === null ? '' : ` ${subset}`}`;
   const from = resources.join(', ');
@@ -72,9 +88,13 @@ function said(numbers: Readonly<Record<string, number | null>>): string | null {
   return set.length === 0 ? null : set.map(([name, value]) => `${value} ${name}`).join(', ');
 }
 
-const routes = ({ hosts }: Model): Setting[] => hosts.flatMap(({ name: host, routes: all }) => all.flatMap((route) => ofRoute(host, route)));
+const routes = ({ hosts }: Model): Setting[] =>
+  hosts.flatMap(({ name: host, routes: all }) => all.flatMap((route) => ofRoute(host, route)));
 
-function ofRoute(host: string, { name, resource: from, timeoutMs, retries, fault, mirrors }: Model['hosts'][number]['routes'][number]): Setting[] {
+function ofRoute(
+  host: string,
+  { name, resource: from, timeoutMs, retries, fault, mirrors }: Model['hosts'][number]['routes'][number],
+): Setting[] {
   if (from === null) return [];
   // Gateway API writes the same things elsewhere.
   const istio = from.startsWith('VirtualService');
@@ -85,7 +105,9 @@ function ofRoute(host: string, { name, resource: from, timeoutMs, retries, fault
     ['Fault', fault === null ? null : [fault.delay === null ? '' : `${fault.delay.percent} % delayed`, fault.abort === null ? '' : `${fault.abort.percent} % aborted`].filter(Boolean).join(', '), 'fault'],
     ['Mirrors', mirrors.length === 0 ? null : mirrors.map(({ cluster, percent }) => `${percent} % to ${cluster}`).join(', '), istio ? 'mirrors' : 'filters'],
   ]; // prettier-ignore
-  return rows.flatMap(([setting, value, field]) => (value === null ? [] : [{ of: `${host} ${name}`, name: setting, value, from, field: `${spec}.${field}` }]));
+  return rows.flatMap(([setting, value, field]) =>
+    value === null ? [] : [{ of: `${host} ${name}`, name: setting, value, from, field: `${spec}.${field}` }],
+  );
 }
 
 function ofInbound({ inbound: { mtls, jwt, authorization, services } }: Model): Setting[] {
@@ -100,5 +122,11 @@ function ofInbound({ inbound: { mtls, jwt, authorization, services } }: Model): 
 
 function ofMesh({ settings }: Model): Setting[] {
   const fields: Readonly<Partial<Record<keyof Model['settings'], string>>> = { outboundTrafficPolicy: 'outboundTrafficPolicy.mode', trustDomain: 'trustDomain', enableAutoMtls: 'enableAutoMtls', pathNormalization: 'pathNormalization.normalization', rootNamespace: 'rootNamespace' }; // prettier-ignore
-  return Object.entries(fields).map(([name, field]) => ({ of: 'mesh', name, value: String(settings[name as keyof Model['settings']]), from: 'MeshConfig', field }));
+  return Object.entries(fields).map(([name, field]) => ({
+    of: 'mesh',
+    name,
+    value: String(settings[name as keyof Model['settings']]),
+    from: 'MeshConfig',
+    field,
+  }));
 }

@@ -4,10 +4,11 @@ import type { Process, World } from '../world.ts';
 import type { Column } from './table.ts';
 
 /** As the process calls itself, once it has said so. */
-export const nameOf = ({ status, name }: Process): string => (status === undefined ? name : `${status.workload.namespace}/${status.workload.name}`);
+export const nameOf = ({ status, name }: Process): string =>
+  status === undefined ? name : `${status.workload.namespace}/${status.workload.name}`;
 
 /** A column that says which process a row is of, where there are several. */
-export const shared = <T,>({ processes }: World, of: (row: T) => Process): readonly Column<T>[] =>
+export const shared = <T>({ processes }: World, of: (row: T) => Process): readonly Column<T>[] =>
   processes.length > 1 ? [{ head: 'Process', cell: (row) => nameOf(of(row)) }] : [];
 
 /** Which process is asked. */

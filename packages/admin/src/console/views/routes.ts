@@ -6,7 +6,7 @@ import { matchText } from '../match-text.ts';
 import type { Model } from '../shapes.ts';
 import { type Split, splitsOf } from '../splits.ts';
 import type { Process, World } from '../world.ts';
-import { nameOf, shared } from './processes.ts';
+import { shared } from './processes.ts';
 import { bar, chip, resource, table } from './table.ts';
 
 type Host = Model['hosts'][number];
@@ -68,7 +68,9 @@ function actionText({ action }: Route): VNode | string {
 function besides({ fault, mirrors, rewrite, hash }: Route): VNode | string {
   const found = [
     ...(fault?.delay ? [chip('warn', `${fault.delay.percent} % delayed ${ms(fault.delay.ms)}`)] : []),
-    ...(fault?.abort ? [chip('warn', `${fault.abort.percent} % aborted ${fault.abort.httpStatus ?? `grpc ${fault.abort.grpcStatus}`}`)] : []),
+    ...(fault?.abort
+      ? [chip('warn', `${fault.abort.percent} % aborted ${fault.abort.httpStatus ?? `grpc ${fault.abort.grpcStatus}`}`)]
+      : []),
     ...mirrors.map(({ cluster, percent }) => chip('quiet', `${percent} % mirrored to ${shortCluster(cluster)}`)),
     ...(rewrite === null ? [] : [chip('quiet', 'rewrites the path')]),
     ...(hash.length === 0 ? [] : [chip('quiet', `sticky by ${hash.map(({ kind }) => kind).join(', ')}`)]),

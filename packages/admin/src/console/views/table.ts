@@ -9,10 +9,16 @@ export interface Column<T> {
 }
 
 /** A table of rows under one name. Wider than the page it scrolls by itself, with the keyboard too. */
-export function table<T>(name: string, columns: readonly Column<T>[], rows: readonly T[], empty: string, rowClass: (row: T) => string = () => ''): VNode {
+export function table<T>(
+  name: string,
+  columns: readonly Column<T>[],
+  rows: readonly T[],
+  empty: string,
+  rowClass: (row: T) => string = () => '',
+): VNode {
   if (rows.length === 0) return html`<p class="empty">${empty}</p>`;
   return html`<div class="scroll" role="region" aria-label=${name} tabindex="0">
-    <table>
+    <table data-name=${name}>
       <caption>
         ${name}
       </caption>
@@ -22,7 +28,12 @@ export function table<T>(name: string, columns: readonly Column<T>[], rows: read
         </tr>
       </thead>
       <tbody>
-        ${rows.map((row) => html`<tr class=${rowClass(row)}>${columns.map(({ cell, right }) => html`<td class=${right ? 'right' : ''}>${cell(row)}</td>`)}</tr>`)}
+        ${rows.map(
+          (row) =>
+            html`<tr class=${rowClass(row)}>
+              ${columns.map(({ cell, right }) => html`<td class=${right ? 'right' : ''}>${cell(row)}</td>`)}
+            </tr>`,
+        )}
       </tbody>
     </table>
   </div>`;

@@ -70,7 +70,7 @@ export function TapView({ world }: { readonly world: World }): VNode {
       say('Stopped.');
       return;
     }
-    setFilters(Object.fromEntries(FILTERS.map(([name]) => [name, String(new FormData(chosen.current!).get(name) ?? '').trim()])));
+    setFilters(Object.fromEntries(FILTERS.map(([name]) => [name, (new FormData(chosen.current!).get(name) as string).trim()])));
     run(true);
   };
   return html`
