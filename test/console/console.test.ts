@@ -8,17 +8,21 @@ import { chromium, noChromium, openPage, REAL_CHROMIUM, type TestPage } from '..
 import { type SmallMesh, smallMesh } from './small-mesh.ts';
 
 const VIEWS = ['graph', 'routes', 'endpoints', 'policy', 'certificates', 'tap', 'objectives', 'config', 'explain'];
-/** Screenshots, for whoever wants to look. */
-const pictures = process.env['CONSOLE_PICTURES'] ?? mkdtempSync(join(tmpdir(), 'inmesh-console-'));
+/** Screenshots, for whoever wants to look: of the graph, or of every view into the folder named. */
+const wanted = process.env['CONSOLE_PICTURES'];
+const pictures = wanted ?? mkdtempSync(join(tmpdir(), 'inmesh-console-'));
 
 describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
   let browser: Browser;
   let mesh: SmallMesh;
+  let opened: TestPage;
   let visitors: NodeJS.Timeout;
   let underWay = Promise.resolve();
   beforeAll(async () => {
     [browser, mesh] = await Promise.all([chromium(), smallMesh()]);
     visitors = setInterval(() => (underWay = mesh.visit()), 40);
+    // One page for most of it: whoever looks does not open another for each question.
+    opened = await ofStorefront();
   }, 120_000);
   afterAll(async () => {
     clearInterval(visitors);
@@ -43,7 +47,6 @@ describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
   const textOf = ({ page }: TestPage, selector: string): Promise<string> => page.$eval(selector, (element) => element.textContent ?? '');
 
   it('shows who calls whom in a mesh that runs, and asks nobody else', async () => {
-    await using opened = await ofStorefront();
     const { page, complaints, asked } = opened;
     await page.waitForFunction(`document.querySelectorAll('.edge').length === 4`);
     const edges = await edgesOf(opened);
@@ -60,7 +63,6 @@ describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
     // Every view draws without a word of complaint, and nothing is fetched from anywhere else.
     for (const view of VIEWS) {
       await turnTo(opened, view);
-      await page.screenshot({ path: join(pictures, `${view}.png`) });
     }
     expect(complaints).toEqual([]);
     expect([...asked].filter((url) => !url.startsWith(`${mesh.admin.url}/`) && !url.startsWith('data:'))).toEqual([]);
@@ -72,10 +74,10 @@ describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
       port: 0,
       admins: [mesh.admin.url, ...mesh.others, 'http://127.0.0.1:9'].map((url) => new URL(url)),
     });
-    await using opened = await visit(server.url);
-    const { page } = opened;
+    await using many = await visit(server.url);
+    const { page } = many;
     await page.waitForFunction(`document.querySelectorAll('.edge').length === 6`);
-    expect((await edgesOf(opened)).map((edge) => edge.replace(/: .*, /, ': ').replaceAll(/\s/g, ' '))).toEqual([
+    expect((await edgesOf(many)).map((edge) => edge.replace(/: .*, /, ': ').replaceAll(/\s/g, ' '))).toEqual([
       'reviews v1 to ratings v1: mTLS',
       'reviews v2 to ratings v1: mTLS',
       'storefront v1 to gone (no endpoint): mutual TLS unknown',
@@ -83,14 +85,13 @@ describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
       'storefront v1 to reviews v1: mTLS',
       'storefront v1 to reviews v2: mTLS',
     ]);
-    expect(await textOf(opened, '.notice')).toBe('http://127.0.0.1:9: does not answer: connect ECONNREFUSED 127.0.0.1:9');
+    expect(await textOf(many, '.notice')).toBe('http://127.0.0.1:9: does not answer: connect ECONNREFUSED 127.0.0.1:9');
     expect(page.url()).toBe(`${server.url.split('?')[0]}`);
-    await turnTo(opened, 'config');
-    expect(await textOf(opened, 'table')).toMatch(/shop\/storefront-v1.*shop\/ratings-v1.*127\.0\.0\.1:9\s*unreachable/s);
+    await turnTo(many, 'config');
+    expect(await textOf(many, 'table')).toMatch(/shop\/storefront-v1.*shop\/ratings-v1.*127\.0\.0\.1:9\s*unreachable/s);
   });
 
   it('shows weights as they are wanted and as they are seen, endpoints, the policy in force and where it comes from', async () => {
-    await using opened = await ofStorefront();
     const { page } = opened;
     await turnTo(opened, 'routes');
     await page.waitForFunction(`/\\d\\s%/.test(document.querySelector('table tbody tr td:nth-child(5)')?.textContent ?? '')`);
@@ -115,7 +116,6 @@ describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
   });
 
   it('shows calls as they end, those that were asked for', async () => {
-    await using opened = await ofStorefront();
     const { page } = opened;
     await turnTo(opened, 'tap');
     await page.type('[name=service]', 'gone');
@@ -129,7 +129,6 @@ describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
   });
 
   it('explains a call, and says what is wrong with a question', async () => {
-    await using opened = await ofStorefront();
     const { page } = opened;
     await turnTo(opened, 'explain');
     await page.waitForSelector('[name=url]');
@@ -147,8 +146,9 @@ describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
   });
 
   it('is walked through with the keyboard alone, and what has the focus can be seen', async () => {
-    await using opened = await ofStorefront();
     const { page } = opened;
+    // From the beginning, as whoever has just come.
+    await page.goto(`${mesh.admin.url}/console/`);
     await page.waitForFunction(`document.querySelectorAll('.edge').length === 4`);
     const reached: string[] = [];
     for (let steps = 0; steps < 60; steps += 1) {
@@ -177,7 +177,6 @@ describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
   });
 
   it('has a name for everything that has a role, and heads for its tables', async () => {
-    await using opened = await ofStorefront();
     for (const view of VIEWS) {
       await turnTo(opened, view);
       expect([view, await opened.page.evaluate(`(() => {
@@ -194,18 +193,38 @@ describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
     } // prettier-ignore
   });
 
-  it.each([['light', 1280], ['dark', 1280], ['light', 390], ['dark', 390]] as const)('can be read in the %s at a width of %d', async (scheme, width) => {
-    await using opened = await ofStorefront({ scheme, width, height: width < 600 ? 844 : 900 });
-    const { page } = opened;
+  it.each([1280, 390])('can be read at a width of %d, in the light and in the dark', async (width) => {
+    await using own = await ofStorefront({ width, height: width < 600 ? 844 : 900 });
+    const { page } = own;
     await page.waitForSelector('.edge');
-    for (const view of width < 600 ? VIEWS : ['graph', 'objectives']) {
-      await turnTo(opened, view);
-      await page.screenshot({ path: join(pictures, `${view}-${width}-${scheme}.png`) });
+    for (const view of VIEWS) {
+      await turnTo(own, view);
       // What is wider scrolls inside of its own frame.
       expect([view, await page.evaluate('document.documentElement.scrollWidth - innerWidth')]).toEqual([view, 0]);
-      expect([view, await page.evaluate(POOR_CONTRAST)]).toEqual([view, []]);
+      for (const value of ['light', 'dark']) {
+        await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value }, { name: 'prefers-reduced-motion', value: 'reduce' }]); // prettier-ignore
+        expect([view, value, await page.evaluate(POOR_CONTRAST)]).toEqual([view, value, []]);
+        if (view === 'graph' || wanted !== undefined) await page.screenshot({ path: join(pictures, `${view}-${width}-${value}.png`) });
+      }
     }
-  }); // prettier-ignore
+  });
+
+  it('says where endpoints are ejected, and why a document was refused', async () => {
+    const { page } = opened;
+    await turnTo(opened, 'graph');
+    mesh.storefront.set(mesh.policy(1));
+    await page.waitForFunction(`/1 of 2 ejected/.test(document.querySelector('.place .badge')?.textContent ?? '')`, { timeout: 10_000 });
+    await page.screenshot({ path: join(pictures, 'ejected.png') });
+    mesh.storefront.set('kind: Nonsense');
+    await turnTo(opened, 'config');
+    await page.waitForSelector('.panel.bad');
+    expect(await textOf(opened, '.panel.bad')).toMatch(
+      /shop\/storefront-v1 refused a document.*not a resource: apiVersion is missing.*What was in force before still is/s,
+    );
+    expect(await textOf(opened, 'nav a[href="#config"]')).toBe('Config 1');
+    await turnTo(opened, 'endpoints');
+    expect(await textOf(opened, 'table')).toMatch(/ejected, \d+ s left/);
+  });
 });
 
 /** `inmesh console`, for the length of a test. */

@@ -1,6 +1,5 @@
 import { type Admin, startAdmin } from '@inmesh/admin';
 import { createDevCa, devCertificates } from '@inmesh/identity/dev';
-import type { CreateMeshOptions } from 'inmesh';
 import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { meshOf, type TestMesh } from '../support/mesh.ts';
@@ -14,10 +13,11 @@ export interface SmallMesh extends AsyncDisposable {
   /** The admin ports of the others. */
   readonly others: readonly string[];
   /** One visit: the storefront calls reviews, reviews calls ratings; sometimes something that is not there. */
-  visit(): Promise<void>;
-  /** Replaces what the storefront obeys. */
+  readonly visit: () => Promise<void>;
+  /** Whose console it is. */
   readonly storefront: TestMesh;
-  policy(canary: number): string;
+  /** `failures` in a row eject an endpoint. */
+  readonly policy: (failures: number) => string;
 }
 
 const service = (host: string, endpoints: readonly { readonly port: number; readonly version?: string; readonly account?: string }[]): string => `---
@@ -40,17 +40,18 @@ spec:
 export async function smallMesh(): Promise<SmallMesh> {
   const ca = createDevCa();
   const left: (() => Promise<unknown>)[] = [];
-  const serve = async (yaml: string, name: string, version: string, listener: (mesh: () => TestMesh) => RequestListener): Promise<{ readonly port: number; readonly mesh: TestMesh }> => {
+  const serve = async (yaml: string, name: string, version: string, listener: (mesh: () => TestMesh) => RequestListener): Promise<{ readonly ports: readonly number[]; readonly mesh: TestMesh }> => {
     const mesh: TestMesh = await member(yaml, name, version);
-    const listening = await mesh.listen(listener(() => mesh), { port: 0, host: '127.0.0.1' });
-    left.push(() => listening.close());
-    return { port: listening.port, mesh };
+    // Two endpoints each, for of one alone none is ejected.
+    const both = [0, 1].map(() => mesh.listen(listener(() => mesh), { port: 0, host: '127.0.0.1' }));
+    const listening = await Promise.all(both);
+    left.push(() => Promise.all(listening.map((one) => one.close())));
+    return { ports: listening.map(({ port }) => port), mesh };
   }; // prettier-ignore
-  const member = async (yaml: string, name: string, version: string, options: CreateMeshOptions = {}): Promise<TestMesh> => {
+  const member = async (yaml: string, name: string, version: string): Promise<TestMesh> => {
     const mesh = await meshOf(yaml, {
       identity: devCertificates(ca, { namespace: 'shop', serviceAccount: name }),
       admin: 0,
-      ...options,
       workload: { name: `${name}-${version}`, namespace: 'shop', labels: { app: name, version }, serviceAccount: name },
     });
     left.push(() => mesh.close({ graceMs: 500 }));
@@ -64,7 +65,10 @@ export async function smallMesh(): Promise<SmallMesh> {
   });
 
   const ratings = await serve('', 'ratings', 'v1', () => (request, response) => void response.end(`★★★★☆ ${request.url}`));
-  const toRatings = service('ratings.shop.svc', [{ port: ratings.port, account: 'ratings' }]);
+  const toRatings = service(
+    'ratings.shop.svc',
+    ratings.ports.map((port) => ({ port, account: 'ratings' })),
+  );
   const review =
     (mesh: () => TestMesh): RequestListener =>
     async (request, response) => {
@@ -78,8 +82,8 @@ export async function smallMesh(): Promise<SmallMesh> {
     if (visits % 4 === 0) response.writeHead(503).end('not now');
     else review(mesh)(request, response);
   });
-  const policy = (canary: number): string => `
-${service('reviews.shop.svc', [{ port: v1.port, account: 'reviews' }, { port: v2.port, version: 'v2', account: 'reviews' }])}
+  const policy = (failures: number): string => `
+${service('reviews.shop.svc', [...v1.ports.map((port) => ({ port, account: 'reviews' })), ...v2.ports.map((port) => ({ port, version: 'v2', account: 'reviews' }))])}
 ${service('legacy.shop.svc', [{ port: (legacy.address() as AddressInfo).port }])}
 ${service('gone.shop.svc', [])}
 ---
@@ -89,7 +93,7 @@ metadata: { name: reviews, namespace: shop }
 spec:
   host: reviews.shop.svc
   trafficPolicy:
-    outlierDetection: { consecutive5xxErrors: 50, interval: 10s, baseEjectionTime: 30s }
+    outlierDetection: { consecutive5xxErrors: ${failures}, interval: 10s, baseEjectionTime: 30s }
     connectionPool: { tcp: { maxConnections: 50, connectTimeout: 2s } }
   subsets:
   - { name: v1, labels: { version: v1 } }
@@ -108,10 +112,10 @@ spec:
     timeout: 2s
     retries: { attempts: 0 }
     route:
-    - { destination: { host: reviews.shop.svc, subset: v1 }, weight: ${100 - canary} }
-    - { destination: { host: reviews.shop.svc, subset: v2 }, weight: ${canary} }
+    - { destination: { host: reviews.shop.svc, subset: v1 }, weight: 70 }
+    - { destination: { host: reviews.shop.svc, subset: v2 }, weight: 30 }
 `; // prettier-ignore
-  const storefront = await member(policy(30), 'storefront', 'v1');
+  const storefront = await member(policy(50), 'storefront', 'v1');
   const model = (await (await fetch(`${storefront.adminUrl}/snapshot`)).json()) as unknown;
   const listeners = new Set<(line: Line) => void>();
   const admin = await startAdmin({

@@ -28,7 +28,8 @@ export function span(milliseconds: number): string {
   const [name, unit] = UNITS[at]!;
   const whole = Math.floor(milliseconds / unit);
   const next = UNITS[at + 1];
-  if (next === undefined) return `${Number((milliseconds / unit).toFixed(1))} ${name}`;
+  if (next === undefined)
+    return `${milliseconds < 10_000 ? Number((milliseconds / unit).toFixed(1)) : Math.round(milliseconds / unit)} ${name}`;
   const rest = Math.floor((milliseconds % unit) / next[1]);
   return rest === 0 ? `${whole} ${name}` : `${whole} ${name} ${rest} ${next[0]}`;
 }

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
 import uPlot from 'uplot';
+import { clock } from '../format.ts';
 import { html } from '../html.ts';
 import type { Moment } from '../world.ts';
 
@@ -22,10 +23,10 @@ export function Chart({ name, moments, pick, format, colour }: ChartProps): VNod
   const plot = useRef<uPlot>(undefined);
   useEffect(() => {
     const host = place.current!;
-    const style = getComputedStyle(host);
-    const axis = { stroke: style.getPropertyValue('--quiet'), font: '11px system-ui', ticks: { show: false } };
-    const grid = { stroke: style.getPropertyValue('--line'), width: 1 };
-    const line = style.getPropertyValue(colour);
+    // Read at each drawing: day and night change under a page that stays open.
+    const colourOf = (name: string): string => getComputedStyle(host).getPropertyValue(name);
+    const axis = { stroke: () => colourOf('--quiet'), font: '11px system-ui', ticks: { show: false } };
+    const grid = { stroke: () => colourOf('--line'), width: 1 };
     const own = new uPlot(
       {
         width: Math.max(host.clientWidth, 120),
@@ -33,18 +34,22 @@ export function Chart({ name, moments, pick, format, colour }: ChartProps): VNod
         legend: { show: false },
         cursor: { show: false },
         padding: [6, 8, 0, 0],
-        scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
+        scales: {
+          // One moment alone is no span of time.
+          x: { range: (_, min, max) => (max > min ? [min, max] : [Date.now() / 1000 - 60, Date.now() / 1000]) },
+          y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] },
+        },
         axes: [
           {
             ...axis,
             grid: { show: false },
             size: 22,
             space: 70,
-            values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString('en-GB')),
+            values: (_, ticks) => ticks.map((at) => clock(at * 1000)),
           },
           { ...axis, grid, size: 52, space: 24, values: (_, ticks) => ticks.map(format) },
         ],
-        series: [{}, { stroke: line, fill: `${line}22`, width: 1.5, points: { show: false }, spanGaps: false }],
+        series: [{}, { stroke: () => colourOf(colour), fill: () => `${colourOf(colour)}22`, width: 1.5, points: { show: false } }],
       },
       [[], []],
       host,

@@ -46,7 +46,7 @@ const underOf = ({ kind, namespace, revision }: Place): string =>
   kind === 'workload' ? [namespace, revision === 'latest' ? '' : revision].filter(Boolean).join(' · ') : NAMES[kind];
 const nameOf = (place: Place): string => `${titleOf(place)}${place.kind === 'workload' && place.revision !== 'latest' ? ` ${place.revision}` : place.kind === 'unreached' ? ' (no endpoint)' : ''}`; // prettier-ignore
 const lockOf = (mtls: number | null): string =>
-  mtls === null ? '?' : mtls === 1 ? 'mTLS' : mtls === 0 ? 'plaintext' : `${share(mtls)} mTLS`;
+  mtls === null ? 'unknown' : mtls === 1 ? 'mTLS' : mtls === 0 ? 'plaintext' : `${share(mtls)} mTLS`;
 
 function sayEdge({ from, to, traffic, errorShare, p50, p99, mtls, health }: Edge): string {
   const lock = mtls === null ? 'mutual TLS unknown' : lockOf(mtls);
@@ -64,10 +64,11 @@ interface PictureProps {
 
 function Picture({ graph, badges, wide, chosen, choose }: PictureProps): VNode {
   const kept = useRef<{ key: string; layout: Layout }>(undefined);
-  const direction = wide < 640 ? 'TB' : 'LR';
+  const narrow = wide < 640;
   // What stands where changes only with who is there: numbers come every two seconds, and a picture must hold still.
-  const key = [direction, ...graph.places.map(({ id }) => id), ...graph.edges.map(({ id }) => id)].join('\n');
-  if (kept.current?.key !== key) kept.current = { key, layout: layoutOf(graph, direction) };
+  const key = [narrow, ...graph.places.map(({ id }) => id), ...graph.edges.map(({ id }) => id)].join('\n');
+  if (kept.current?.key !== key)
+    kept.current = { key, layout: narrow ? narrower(layoutOf(graph, 'LR'), layoutOf(graph, 'TB')) : layoutOf(graph, 'LR') };
   const { layout } = kept.current;
   // Smaller than this nobody can read it; then it scrolls.
   const scale = Math.min(1.2, Math.max(0.85, wide / layout.width));
@@ -139,6 +140,8 @@ function Picture({ graph, badges, wide, chosen, choose }: PictureProps): VNode {
     })}
   </svg>`;
 }
+
+const narrower = (a: Layout, b: Layout): Layout => (b.width < a.width ? b : a);
 
 function EdgeLabel({ edge: { traffic, errorShare, p99, mtls }, at: { x, y } }: { readonly edge: Edge; readonly at: Point }): VNode {
   const calls = traffic.requests > 0 || traffic.connections + traffic.sentBytes === 0;
@@ -244,7 +247,7 @@ function edgeTable(name: string, edges: readonly Edge[], choose: (id: string) =>
       { head: 'Failed', right: true, cell: ({ errorShare }) => share(errorShare) },
       { head: 'p50', right: true, cell: ({ p50 }) => ms(p50) },
       { head: 'p99', right: true, cell: ({ p99 }) => ms(p99) },
-      { head: 'Security', cell: ({ mtls }) => lockOf(mtls) },
+      { head: 'Security', cell: ({ mtls }) => (mtls === null ? '–' : lockOf(mtls)) },
       { head: 'Flags', cell: ({ traffic }) => [...traffic.outcomes].flatMap(([outcome, value]) => (value > 0 ? (outcome.match(/\b[A-Z]+(?:,[A-Z]+)*$/) ?? []) : [])).join(' ') || '–' }, // prettier-ignore
     ],
     edges,
