@@ -1,7 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type AddressInfo, isIP } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { MeshError } from '@inmesh/core';
 import { CONTENT_TYPE } from '@inmesh/telemetry';
+import { mayBeAddressedAs } from './addressed.ts';
+import { json, type Page, send, text } from './page.ts';
+import { redacted } from './redact.ts';
+import { type OpenTap, Tap, TAP_FILTERS } from './tap.ts';
 
 // Not imported: an import of node:http reads all its exports, and one of them loads the built-in fetch into the process.
 const { createServer } = process.getBuiltinModule('node:http');
@@ -29,6 +33,12 @@ export interface AdminOptions {
   /** Left out: there is no /explain. May answer later. */
   readonly explain?: (query: ExplainQuery) => unknown;
   readonly ready: () => boolean;
+  /** Left out: there is no /tap. Opened once for each reader. */
+  readonly tap?: OpenTap;
+  /** How fast the budgets of objectives burn. Left out: there is no /slo. */
+  readonly slo?: () => unknown;
+  /** Serves the console, a page for people, at /console/. Default: off. */
+  readonly console?: boolean;
 }
 
 /** A running admin port. */
@@ -39,26 +49,20 @@ export interface Admin {
   close(): Promise<void>;
 }
 
-interface Page {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-const TEXT = 'text/plain; charset=utf-8';
-const JSON_TYPE = 'application/json; charset=utf-8';
-
 /**
  * The admin port of this process: Prometheus text and JSON, read-only. It keeps no process alive and throws nothing into it.
  * Rejects with a MeshError (MISUSE) that names the option if it cannot listen.
  */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const { host = '127.0.0.1', port } = options;
-  const pages = pagesOf(options);
+  const tap = options.tap === undefined ? undefined : new Tap(options.tap);
+  const pages = pagesOf(options, tap);
+  if (options.console === true) await addConsole(pages);
   const allowed = new Set((options.allowedHosts ?? []).map((name) => name.toLowerCase()));
   const server = createServer((request, response) => {
-    void answer(request, pages, allowed).then((page) => send(response, page));
+    void answer(request, response, pages, allowed).then((page) => {
+      if (page !== undefined) send(response, page);
+    });
   });
   // A peer that opens a connection and says nothing must not hold it.
   server.headersTimeout = 5000;
@@ -77,6 +81,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
     close: () =>
       new Promise((resolve) => {
+        tap?.close();
         server.close(() => resolve());
         server.closeAllConnections();
       }),
@@ -92,32 +97,59 @@ function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException):
   return new MeshError('MISUSE', `the admin port cannot be opened: ${why}`, { cause });
 }
 
-type Pages = ReadonlyMap<string, { readonly says: string; readonly show: (query: URLSearchParams) => Page | Promise<Page> }>;
+interface Served {
+  /** For the index; '' is not listed. */
+  readonly says: string;
+  /** Answers with a page, or by itself. */
+  readonly show: (query: URLSearchParams, request: IncomingMessage, response: ServerResponse) => Page | undefined | Promise<Page>;
+}
 
-function pagesOf({ metrics, status, snapshot, explain, ready }: AdminOptions): Pages {
-  const pages = new Map<string, { says: string; show: (query: URLSearchParams) => Page | Promise<Page> }>();
+type Pages = Map<string, Served>;
+
+function pagesOf({ metrics, status, snapshot, explain, ready, slo }: AdminOptions, tap: Tap | undefined): Pages {
+  const pages: Pages = new Map();
   pages.set('/', {
     says: 'this page',
-    show: () => ({
-      status: 200,
-      type: TEXT,
-      body: `inmesh admin\n\n${[...pages].map(([path, { says }]) => `${path.padEnd(10)} ${says}\n`).join('')}`,
-    }),
-  });
+    show: () => text(200, `inmesh admin\n\n${listed(pages).map((path) => `${path.padEnd(10)} ${pages.get(path)!.says}`).join('\n')}`),
+  }); // prettier-ignore
   pages.set('/metrics', { says: 'Prometheus text', show: async () => ({ status: 200, type: CONTENT_TYPE, body: await metrics.text() }) });
   pages.set('/ready', { says: '200 once a policy is in force, else 503', show: () => json(ready() ? 200 : 503, { ready: ready() }) });
-  pages.set('/status', { says: 'policy version, clusters and their endpoints, as JSON', show: () => json(200, status()) });
-  pages.set('/snapshot', { says: 'what is in force: the traffic model, as JSON', show: () => json(200, snapshot()) });
+  pages.set('/status', { says: 'policy version, clusters and their endpoints, as JSON', show: () => json(200, redacted(status())) });
+  pages.set('/snapshot', {
+    says: 'what is in force: the traffic model, as JSON without secrets',
+    show: () => json(200, redacted(snapshot())),
+  });
   if (explain !== undefined) {
     pages.set('/explain', {
       says: 'why a call goes where: ?method=GET&url=http://reviews/7&header=end-user:jason (header may come again)',
       show: async (query) => {
         const asked = readQuery(query);
-        return typeof asked === 'string' ? text(400, asked) : json(200, await explain(asked));
+        return typeof asked === 'string' ? text(400, asked) : json(200, redacted(await explain(asked)));
       },
     });
   }
+  if (slo !== undefined) pages.set('/slo', { says: 'objectives and how fast their budgets burn, as JSON', show: () => json(200, slo()) });
+  if (tap !== undefined) {
+    pages.set('/tap', {
+      says: `calls as they end, as server-sent events; ${TAP_FILTERS}`,
+      show: (query, request, response) => tap.answer(query, request, response),
+    });
+  }
   return pages;
+}
+
+const listed = (pages: Pages): readonly string[] => [...pages].filter(([, { says }]) => says !== '').map(([path]) => path);
+
+/** Loaded only when asked for: most processes never show it. */
+async function addConsole(pages: Pages): Promise<void> {
+  const { consolePages } = await import('./console-pages.ts');
+  const sources = { processes: [{ name: 'this process', base: '../', pages: listed(pages) }], prometheus: null };
+  for (const [path, page] of await consolePages(() => sources)) {
+    pages.set(path, {
+      says: path === '/console/' ? 'all of this for people' : '',
+      show: (_, { headers }) => page(headers['if-none-match']),
+    });
+  }
 }
 
 /** The query, or what is wrong with it. */
@@ -135,53 +167,23 @@ function readQuery(query: URLSearchParams): ExplainQuery | string {
   return { method: (query.get('method') ?? 'GET').toUpperCase(), url, headers };
 }
 
-async function answer(request: IncomingMessage, pages: Pages, allowed: ReadonlySet<string>): Promise<Page> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  pages: Pages,
+  allowed: ReadonlySet<string>,
+): Promise<Page | undefined> {
   const { method, url = '/', headers } = request;
-  // A page of any site may point a name of its own at 127.0.0.1 and read what answers there as its own (DNS rebinding).
   if (!mayBeAddressedAs(headers.host, allowed)) {
     return text(403, `host "${headers.host}" is not served here: use an IP address or localhost, or add the name to admin.allowedHosts`);
   }
   if (method !== 'GET') return { ...text(405, `${method} is not served here: everything is read with GET`), headers: { allow: 'GET' } };
   const [path = '/', query = ''] = url.split('?', 2);
   const page = pages.get(path);
-  if (page === undefined) return text(404, `${path} is not served here; there are ${[...pages.keys()].join(', ')}`);
+  if (page === undefined) return text(404, `${path} is not served here; there are ${listed(pages).join(', ')}`);
   try {
-    return await page.show(new URLSearchParams(query));
+    return await page.show(new URLSearchParams(query), request, response);
   } catch (error) {
     return text(500, `${path} failed: ${error instanceof Error ? error.message : String(error)}`);
   }
-}
-
-function mayBeAddressedAs(host: string | undefined, allowed: ReadonlySet<string>): boolean {
-  // HTTP/1.0 has none, and no browser speaks it.
-  if (host === undefined) return true;
-  const name = host.toLowerCase().replace(/:\d*$/, '');
-  return name === 'localhost' || isIP(name.replace(/^\[|\]$/g, '')) !== 0 || allowed.has(name);
-}
-
-const text = (status: number, sentence: string): Page => ({ status, type: TEXT, body: `${sentence}\n` });
-
-function json(status: number, value: unknown): Page {
-  return { status, type: JSON_TYPE, body: `${JSON.stringify(value ?? null, plain, 2)}\n` };
-}
-
-/** What JSON has no form for, in one that can be read. */
-function plain(_: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return value.toString();
-  if (value instanceof Map) return Object.fromEntries(value) as unknown;
-  if (value instanceof Set) return [...(value as Set<unknown>)];
-  if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
-  return value;
-}
-
-function send(response: ServerResponse, { status, type, body, headers }: Page): void {
-  response.on('error', () => {});
-  response.writeHead(status, {
-    'content-type': type,
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-    ...headers,
-  });
-  response.end(body);
 }

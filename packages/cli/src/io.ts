@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+
 /** What a command may touch of the world, given: the process for people, strings in memory for tests. */
 export interface Io {
   readonly stdin: AsyncIterable<string | Uint8Array>;
@@ -12,6 +14,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Resolves when whoever started a command that runs on and on asks it to end (SIGINT, SIGTERM). */
   stopped(): Promise<void>;
+  /** Shows an address in the browser of whoever is there, if there is one. */
+  open(url: string): void;
 }
 
 export interface Sink {
@@ -32,6 +36,7 @@ export function processIo(): Io {
       new Promise((resolve) => {
         for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
       }),
+    open: openBrowser,
   };
 }
 
@@ -47,4 +52,13 @@ function sink(stream: NodeJS.WriteStream): Sink {
       if (open) stream.write(text);
     },
   };
+}
+
+function openBrowser(url: string): void {
+  const [command, ...args] =
+    process.platform === 'darwin' ? ['open', url] : process.platform === 'win32' ? ['cmd', '/c', 'start', '', url] : ['xdg-open', url];
+  // Where there is no browser the address was printed.
+  spawn(command!, args, { detached: true, stdio: 'ignore' })
+    .on('error', () => {})
+    .unref();
 }

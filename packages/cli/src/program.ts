@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Locality } from '@inmesh/policy';
 import { Command, CommanderError, Option } from 'commander';
 import { type Caller, caller, type Header, header, label, method, place, port } from './arguments.ts';
+import { addConsole } from './console/command.ts';
 import { addDevCa } from './dev-ca/command.ts';
 import { Exit } from './exit.ts';
 import type { Io } from './io.ts';
@@ -34,7 +35,7 @@ const EXIT_CODES = `Exit codes:
 function createProgram(io: Io, end: (exit: Exit) => void): Command {
   const program = new Command('inmesh')
     .description(
-      'Checks policies written as Istio and Gateway API resources, explains what they make of a request, issues certificates for development, and runs a registry for machines.',
+      'Checks policies written as Istio and Gateway API resources, explains what they make of a request, issues certificates for development, runs a registry for machines, and shows a mesh in a browser.',
     )
     .version(version(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
@@ -137,6 +138,7 @@ ${EXIT_CODES}`,
     });
   addDevCa(program, io, end);
   addRegistry(program, io, end);
+  addConsole(program, io, end);
   return program;
 }
 

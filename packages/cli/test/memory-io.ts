@@ -16,6 +16,7 @@ export function memoryIo(given: Partial<Io> & { readonly input?: string } = {}):
     columns: Number.POSITIVE_INFINITY,
     env: {},
     stopped: () => Promise.resolve(),
+    open: () => {},
     ...given,
   };
   return { io, out: () => out.join(''), err: () => err.join('') };

@@ -100,6 +100,8 @@ export interface AdminAddress {
   readonly host?: string;
   /** Host headers accepted besides addresses and localhost. */
   readonly allowedHosts?: readonly string[];
+  /** Shows all of it to people, too, at /console/. Default: off, or on with INMESH_CONSOLE=1. */
+  readonly console?: boolean;
 }
 
 export interface MeshStatus extends EngineStatus {
@@ -380,12 +382,13 @@ function identityStatus(keyring: Keyring | undefined): IdentityStatus | null {
 }
 
 function adminAddress(option: CreateMeshOptions['admin']): AdminAddress | undefined {
-  if (typeof option === 'number') return { port: option };
-  if (option !== undefined) return option;
+  const console = process.env['INMESH_CONSOLE'] === '1';
+  if (typeof option === 'number') return { port: option, console };
+  if (option !== undefined) return { console, ...option };
   const port = process.env['INMESH_ADMIN_PORT'];
   if (port === undefined || port === '') return undefined;
   if (!/^\d{1,5}$/.test(port)) throw new MeshError('MISUSE', `INMESH_ADMIN_PORT is "${port}", but must be a port number`);
-  return { port: Number(port) };
+  return { port: Number(port), console };
 }
 
 function eventsOnly(onEvent: (event: MeshEvent) => void): Observer {
