@@ -16,7 +16,8 @@ it("tells who looks of each call: Istio's 24 keys, and who called whom", () => {
   const seen: TappedCall[] = [];
   const looking = tap.tap((call) => seen.push(call));
   tap.route(clientInfo).ended(made);
-  const peer = testPeer({ principal: 'cluster.local/ns/web/sa/browser' });
+  const metadata = { workload: 'browser-7d', namespace: 'web', cluster: '', labels: {} };
+  const peer = testPeer({ principal: 'cluster.local/ns/web/sa/browser', metadata });
   const headers = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
   tap.inbound!(serverInfo)(peer).ended(testEndedCall({ call: testCall({ peer, headers }), mutual: true }));
   looking.close();
@@ -38,7 +39,7 @@ it("tells who looks of each call: Istio's 24 keys, and who called whom", () => {
   });
   expect(seen[1]).toMatchObject({
     reporter: 'destination',
-    source_workload: null,
+    source_workload: 'browser-7d',
     source_principal: 'spiffe://cluster.local/ns/web/sa/browser',
     destination_workload: 'web',
     trace_id: '4bf92f3577b34da6a3ce929d0e0e4736',

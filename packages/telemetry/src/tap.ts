@@ -36,7 +36,7 @@ export function createTap({ workload, trustDomain = 'cluster.local', traceOf = t
       ...line,
       path: typeof line['path'] === 'string' ? withoutSecrets(line['path']) : null,
       reporter: client ? 'source' : 'destination',
-      source_workload: client ? workload.name : null,
+      source_workload: client ? workload.name : (call.call?.peer?.metadata?.workload ?? null),
       source_principal: callerUri(call, info, workload, trustDomain) ?? null,
       destination_service: info.service === '' ? null : info.service,
       destination_workload: client ? (call.endpoint?.workload ?? null) : workload.name,

@@ -99,12 +99,17 @@ function upstreamPeer({ call, info, workload, trustDomain }: Source): PeerFacts 
   };
 }
 
-/** A caller is known by its certificate or its hop token; what only an exchange of metadata could tell is not there. */
+/** A caller is who it proved to be, and beyond that what it says of itself. */
 function downstreamPeer({ call }: Source): PeerFacts | undefined {
-  const principal = peerOf(call)?.principal;
-  return principal === undefined
-    ? undefined
-    : { workload: undefined, namespace: principal.namespace, cluster: undefined, labels: undefined, principal: principal.uri };
+  const { principal, metadata } = peerOf(call) ?? {};
+  if (principal === undefined && metadata === undefined) return undefined;
+  return {
+    workload: metadata?.workload,
+    namespace: principal?.namespace ?? metadata?.namespace,
+    cluster: metadata?.cluster,
+    labels: metadata?.labels,
+    principal: principal?.uri,
+  };
 }
 
 const node: Attributes = {

@@ -113,6 +113,17 @@ describe('CEL over a call that ended', () => {
     expect(of(text, inbound, serverInfo)).toEqual(expected);
   });
 
+  it('a caller is what it says of itself, but only who it proved to be', () => {
+    const metadata = { workload: 'browser-7d', namespace: 'other', cluster: 'west', labels: { app: 'browser', version: 'v9' } };
+    const told = (principal?: string) =>
+      testEndedCall({ call: testCall({ peer: testPeer({ metadata, ...(principal === undefined ? {} : { principal }) }) }) });
+    const all =
+      "[downstream_peer.workload, downstream_peer.namespace, downstream_peer.cluster, downstream_peer.version, downstream_peer.labels['app']]";
+    expect(of(all, told(), serverInfo)).toEqual(['browser-7d', 'other', 'west', 'v9', 'browser']);
+    expect(of('downstream_peer.namespace', told('cluster.local/ns/web/sa/browser'), serverInfo)).toBe('web');
+    expect(of('has(downstream_peer.principal)', told(), serverInfo)).toBe(false);
+  });
+
   it('what the call does not have is no value: the expression fails, as in Envoy', () => {
     for (const text of [
       "request.headers['x-none']",
