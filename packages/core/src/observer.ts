@@ -105,7 +105,16 @@ export type MeshEvent =
   | { readonly type: 'call.retried'; readonly cluster: string; readonly attempt: number; readonly reason: string }
   | { readonly type: 'call.hedged'; readonly cluster: string; readonly attempt: number; readonly reason: 'slow' | 'failed' }
   | { readonly type: 'call.overflow'; readonly cluster: string; readonly limit: 'connections' | 'pending' | 'requests' | 'retries' }
-  | { readonly type: 'cluster.panic'; readonly cluster: string; readonly active: boolean };
+  | { readonly type: 'cluster.panic'; readonly cluster: string; readonly active: boolean }
+  /** The error budget of a ServiceLevelObjective burns, faster or slower than before; `slo`: `namespace/name`. */
+  | {
+      readonly type: 'slo.burning';
+      readonly slo: string;
+      readonly service: string;
+      readonly reporter: 'source' | 'destination';
+      readonly severity: 'ticket' | 'page';
+    }
+  | { readonly type: 'slo.recovered'; readonly slo: string; readonly service: string; readonly reporter: 'source' | 'destination' };
 
 export const silentRoute: RouteObserver = { ended: () => {} };
 

@@ -100,6 +100,10 @@ export class EventMetrics {
         return this.#keys.set({ source: event.source }, event.total);
       case 'keys.failed':
         return this.#keyFailures.add({ source: event.source });
+      case 'slo.burning':
+      case 'slo.recovered':
+        // inmesh_slo_burn_rate tells it.
+        return;
       default:
         // A kind of a later version: nothing of ours to count.
         return event satisfies never;
