@@ -29,9 +29,10 @@ import {
 } from '@inmesh/http';
 import { type Document, type Problem, resolve, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource } from '@inmesh/policy/source';
-import { istioMetrics, metadataExchange } from '@inmesh/telemetry';
+import { istioMetrics, metadataExchange, type ObjectiveStatus } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
+import { Enforcement } from './enforcement.ts';
 import type { Facts } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
 import { policyFrom } from './policy.ts';
@@ -107,6 +108,8 @@ export interface MeshStatus extends EngineStatus {
   readonly identity: IdentityStatus | null;
   /** The registries that are followed, and what is wrong with each at the moment ('' = nothing). */
   readonly registries: readonly { readonly name: string; readonly trouble: string }[];
+  /** What the services of the policy have promised, and how they keep it as far as this process sees. */
+  readonly objectives: readonly ObjectiveStatus[];
 }
 
 export interface IdentityStatus {
@@ -161,7 +164,13 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const { workload: me, facts } = await findWorkload(options.workload, registries);
   let keyring: Keyring | undefined;
   const metrics = istioMetrics({ workload: me, principal: () => keyring?.identity()?.principal.uri });
-  const observers = [metrics, ...(options.observers ?? []), ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)])];
+  const enforcement = new Enforcement((event) => engineOptions.observer.event(event));
+  const observers = [
+    metrics,
+    enforcement.objectives,
+    ...(options.observers ?? []),
+    ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)]),
+  ];
   const engineOptions = {
     resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
     health: healthChecks(),
@@ -180,7 +189,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const handlers: DocumentHandlers = {
     document: (next) => {
       // Before the engine exists, the first document waits here for it.
-      engine?.apply(resolve(next, me), next.fingerprint);
+      if (engine !== undefined) enforcement.apply(resolve(next, me), next.fingerprint);
       document = next;
     },
     rejected: ({ version, reason }) => engine?.reject(version, reason),
@@ -199,14 +208,27 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   try {
     const began = document!;
     engine = await Engine.create(resolve(began, me), began.fingerprint, engineOptions);
+    enforcement.start(engine);
     // The source may have spoken again while the engine was made.
-    if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
+    if (document !== began) enforcement.apply(resolve(document!, me), document!.fingerprint);
     keyring = await openKeyring(options, engine, engineOptions.observer);
     for (const { join } of registries) join?.(me);
-    return await assemble(engine, { options, source, trouble, metrics, watch, keyring, registries, facts, document: () => document! });
+    return await assemble(engine, {
+      options,
+      source,
+      trouble,
+      metrics,
+      enforcement,
+      watch,
+      keyring,
+      registries,
+      facts,
+      document: () => document!,
+    });
   } catch (error) {
     // Half a mesh is none: nothing may go on watching.
     watch.close();
+    enforcement.close();
     await engine?.close(0);
     for (const { close } of registries) close?.();
     throw error;
@@ -218,6 +240,7 @@ interface Parts {
   readonly source: PolicySource;
   readonly trouble: { readonly text: string };
   readonly metrics: { text(): string };
+  readonly enforcement: Enforcement;
   readonly watch: { close(): void };
   readonly keyring: Keyring | undefined;
   readonly registries: readonly Registry[];
@@ -226,10 +249,11 @@ interface Parts {
 }
 
 async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
-  const { options, source, trouble, metrics, watch, keyring, registries, facts, document } = parts;
+  const { options, source, trouble, enforcement, watch, keyring, registries, facts, document } = parts;
   const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes, credentials: keyring });
   const room = new ServerRoom({ mesh: engine, credentials: keyring });
   let installed: Installed | undefined;
+  const { objectives } = enforcement;
   const status = (): MeshStatus => ({
     ...engine.status(),
     installed: installed === undefined ? 'no' : installed.displaced ? 'displaced' : 'yes',
@@ -238,7 +262,9 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     self: facts,
     identity: identityStatus(keyring),
     registries: registries.map(({ name, trouble: wrong }) => ({ name, trouble: wrong() })),
+    objectives: objectives.status(),
   });
+  const metrics = { text: () => parts.metrics.text() + objectives.text() };
   const explain = (request: ExplainRequest): Explanation => engine.explain(request);
   const address = adminAddress(options.admin);
   // Loaded only when asked for: most processes never open it.
@@ -251,6 +277,7 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
     watch.close();
+    enforcement.close();
     keyring?.close();
     installed?.uninstall();
     installed = undefined;

@@ -14,4 +14,4 @@ export type {
 } from '@inmesh/http';
 export type { Problem, Workload } from '@inmesh/policy';
 export { fileSource, httpSource, memorySource, type PolicySource } from '@inmesh/policy/source';
-export { auditFile, type AuditFileOptions } from '@inmesh/telemetry';
+export { auditFile, type AuditFileOptions, type ObjectiveStatus } from '@inmesh/telemetry';
