@@ -114,7 +114,7 @@ describe('of a call that is made', () => {
     await (await logged.mesh.fetch(`http://${HOST}/`, { headers: { 'user-agent': 'test/1' } })).text();
     expect(await logged.text('client.log')).toMatch(
       new RegExp(
-        `^\\[[-0-9]{10}T[0-9:.]{12}Z\\] "GET / HTTP/1\\.1" 200 - via_upstream - "-" 0 5 \\d+ \\d+ "-" "test/1" "-" ` +
+        `^\\[[-0-9]{10}T[0-9:.]{12}Z\\] "GET / HTTP/1\\.1" 200 - via_upstream - "-" 0 5 \\d+ \\d+ "-" "test/1" "[-0-9a-f]{36}" ` +
           `"${HOST}" "127\\.0\\.0\\.1:${server.port}" outbound\\|80\\|\\|${HOST} - - - - \\S+\\n$`,
       ),
     );

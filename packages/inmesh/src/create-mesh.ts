@@ -29,13 +29,14 @@ import {
 } from '@inmesh/http';
 import { type Document, type Problem, resolve, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource } from '@inmesh/policy/source';
-import { accessLogs, createTracer, metadataExchange, type MetricProducer } from '@inmesh/telemetry';
+import { metadataExchange, type MetricProducer, type ObjectiveStatus } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
 import type { Facts } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
 import { policyFrom } from './policy.ts';
+import { openTelemetry, type Telemetry } from './telemetry.ts';
 import { openRegistries } from './registries.ts';
 import { findWorkload } from './whereabouts.ts';
 import { ServerRoom, type Servers } from './servers.ts';
@@ -117,6 +118,8 @@ export interface MeshStatus extends EngineStatus {
   readonly identity: IdentityStatus | null;
   /** The registries that are followed, and what is wrong with each at the moment ('' = nothing). */
   readonly registries: readonly { readonly name: string; readonly trouble: string }[];
+  /** What the services of the policy have promised, and how they keep it as far as this process sees. */
+  readonly objectives: readonly ObjectiveStatus[];
 }
 
 export interface IdentityStatus {
@@ -175,26 +178,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   });
   const { workload: me, facts } = await findWorkload(options.workload, registries);
   let keyring: Keyring | undefined;
-  const metrics = openMetrics(me, () => keyring?.identity()?.principal.uri, options.metrics);
-  const logs = accessLogs({ workload: me, onEvent: (event) => engineOptions.observer.event(event) });
-  const tracer = options.tracing === false ? undefined : createTracer({ workload: me, ...options.tracing });
-  const observers = [
-    ...metrics.observers,
-    logs,
-    ...(tracer === undefined ? [] : [tracer.observer]),
-    ...(options.observers ?? []),
-    ...(options.onEvent === undefined ? [] : [eventsOnly(options.onEvent)]),
-  ];
-  const engineOptions = {
-    resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
-    health: healthChecks(),
-    observer: joinObservers(observers),
-    tracer,
-    localReplies: options.localReplies,
-    audit: options.audit,
-    metadata: metadataExchange(me),
-    tokens: options.tokens ?? tokenVerifiers(),
-  };
+  let telemetry: Telemetry | undefined;
   const source = joinSources(
     written,
     registries.flatMap(({ services }) => services ?? []),
@@ -204,14 +188,14 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const handlers: DocumentHandlers = {
     document: (next) => {
       // Before the engine exists, the first document waits here for it.
-      engine?.apply(resolve(next, me), next.fingerprint);
+      if (engine !== undefined) telemetry!.enforcement.apply(resolve(next, me), next.fingerprint);
       document = next;
     },
     rejected: ({ version, reason }) => engine?.reject(version, reason),
     source: (state, reason) => {
       trouble.text = reason;
       trouble.since = state === 'ok' ? 0 : trouble.since || systemClock.wall();
-      engineOptions.observer.event({ type: 'policy.source', state, reason });
+      telemetry?.observer.event({ type: 'policy.source', state, reason });
     },
   };
   const watch = await firstDocument(source, handlers, {
@@ -221,21 +205,33 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     for (const { close } of registries) close?.();
     throw error instanceof NoDocumentError ? new MeshError('POLICY_INVALID', describe(error), { cause: error }) : error;
   });
-  // A source that is well says nothing of it until it has been ill.
-  if (trouble.text === '') engineOptions.observer.event({ type: 'policy.source', state: 'ok', reason: '' });
   try {
     const began = document!;
-    engine = await Engine.create(resolve(began, me), began.fingerprint, engineOptions);
+    const model = resolve(began, me);
+    const { trustDomain } = model.settings;
+    telemetry = openTelemetry({ workload: me, trustDomain, principal: () => keyring?.identity()?.principal.uri }, options);
+    const { observer, tracer, enforcement } = telemetry;
+    observer.event({ type: 'policy.source', state: trouble.text === '' ? 'ok' : 'failing', reason: trouble.text });
+    engine = await Engine.create(model, began.fingerprint, {
+      resolvers: [...(options.resolvers ?? []), ...registries.map(({ resolver }) => resolver), dns],
+      health: healthChecks(),
+      observer,
+      tracer,
+      localReplies: options.localReplies,
+      audit: options.audit,
+      metadata: metadataExchange(me),
+      tokens: options.tokens ?? tokenVerifiers(),
+    });
+    enforcement.start(engine);
     // The source may have spoken again while the engine was made.
-    if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
-    keyring = await openKeyring(options, engine, engineOptions.observer);
+    if (document !== began) enforcement.apply(resolve(document!, me), document!.fingerprint);
+    keyring = await openKeyring(options, engine, observer);
     for (const { join } of registries) join?.(me);
     return await assemble(engine, {
       options,
       source,
       trouble,
-      metrics,
-      logs,
+      telemetry,
       watch,
       keyring,
       registries,
@@ -246,7 +242,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
     // Half a mesh is none: nothing may go on watching.
     watch.close();
     await engine?.close(0);
-    await logs.close();
+    await telemetry?.close();
     for (const { close } of registries) close?.();
     throw error;
   }
@@ -256,8 +252,7 @@ interface Parts {
   readonly options: CreateMeshOptions;
   readonly source: PolicySource;
   readonly trouble: { readonly text: string; readonly since: number };
-  readonly metrics: Metrics;
-  readonly logs: { close(): Promise<void> };
+  readonly telemetry: Telemetry;
   readonly watch: { close(): void };
   readonly keyring: Keyring | undefined;
   readonly registries: readonly Registry[];
@@ -266,10 +261,12 @@ interface Parts {
 }
 
 async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
-  const { options, source, trouble, metrics, logs, watch, keyring, registries, facts, document } = parts;
+  const { options, source, trouble, telemetry, watch, keyring, registries, facts, document } = parts;
   const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes, credentials: keyring });
   const room = new ServerRoom({ mesh: engine, credentials: keyring });
   let installed: Installed | undefined;
+  const { metrics, tap, enforcement } = telemetry;
+  const { objectives } = enforcement;
   const status = (): MeshStatus => ({
     ...engine.status(),
     installed: installed === undefined ? 'no' : installed.displaced ? 'displaced' : 'yes',
@@ -278,6 +275,7 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     self: facts,
     identity: identityStatus(keyring),
     registries: registries.map(({ name, trouble: wrong }) => ({ name, trouble: wrong() })),
+    objectives: objectives.status(),
   });
   const explain = (request: ExplainRequest): Explanation => engine.explain(request);
   metrics.look({
@@ -303,11 +301,14 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
             snapshot: () => engine.model,
             explain,
             ready: () => room.ready,
+            tap: (listener) => tap.tap(listener),
+            slo: () => objectives.status(),
           }),
         );
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
     watch.close();
+    enforcement.close();
     keyring?.close();
     installed?.uninstall();
     installed = undefined;
@@ -323,7 +324,7 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     // What was accepted is there at the next start.
     await source.lastGood?.idle();
     // The last calls and decisions are on their way to disk.
-    await logs.close();
+    await telemetry.close();
     await Promise.allSettled((options.audit ?? []).map(async (sink) => sink.close?.()));
   };
   return {
@@ -389,10 +390,6 @@ function adminAddress(option: CreateMeshOptions['admin']): AdminAddress | undefi
   if (port === undefined || port === '') return undefined;
   if (!/^\d{1,5}$/.test(port)) throw new MeshError('MISUSE', `INMESH_ADMIN_PORT is "${port}", but must be a port number`);
   return { port: Number(port), console };
-}
-
-function eventsOnly(onEvent: (event: MeshEvent) => void): Observer {
-  return { route: () => ({ ended: () => {} }), event: onEvent };
 }
 
 /** All that is wrong, one line each, so that a failed start can be mended in one go. */

@@ -1,11 +1,13 @@
 import { type Observer, systemClock } from '@inmesh/core';
 import type { Workload } from '@inmesh/policy';
+import { createRequire } from 'node:module';
 import {
   istioMetrics,
   meshMetrics,
   type MeshLook,
   type MetricFamily,
   type MetricProducer,
+  type MetricSource,
   metricProducer,
   runtimeMetrics,
   SemanticMetrics,
@@ -25,6 +27,14 @@ export interface MetricsOptions {
   readonly semanticConventions?: boolean;
 }
 
+/** Who tells. */
+export interface Teller {
+  readonly workload: Workload;
+  readonly trustDomain: string;
+  /** SPIFFE ID of the process, once it has one. */
+  readonly principal: () => string | undefined;
+}
+
 /** All that this process tells of itself in numbers. */
 export interface Metrics {
   readonly observers: readonly Observer[];
@@ -37,13 +47,15 @@ export interface Metrics {
   producer(): MetricProducer;
 }
 
+const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
+
 /** Time series of semantic conventions, each of the four names for itself; Istio's have a bound of their own. */
 const SEMANTIC_SERIES = 10_000;
 
-/** `principal`: SPIFFE ID of the process, once it has one. */
+/** `sources`: who else has something to show. */
 export function openMetrics(
-  workload: Workload,
-  principal: () => string | undefined,
+  { workload, trustDomain, principal }: Teller,
+  sources: readonly MetricSource[],
   { runtime = true, semanticConventions = optedIn() }: MetricsOptions = {},
 ): Metrics {
   let mesh: MeshLook | undefined;
@@ -54,7 +66,7 @@ export function openMetrics(
     health: () => mesh?.health(),
   });
   const semantic = semanticConventions ? [new SemanticMetrics(SEMANTIC_SERIES)] : [];
-  const istio = istioMetrics({ workload, principal, sources: [...semantic, standing] });
+  const istio = istioMetrics({ workload, trustDomain, principal, version, sources: [...semantic, standing, ...sources] });
   // Loaded only where somebody will look.
   const nodes = (): (() => Promise<readonly MetricFamily[]>) => {
     if (!runtime) return () => Promise.resolve([]);

@@ -64,6 +64,10 @@ export class EventMetrics implements MetricSource {
         return this.#logLines.add({ log: event.log }, event.dropped);
       case 'keys.failed':
         return this.#keyFailures.add({ source: event.source });
+      case 'slo.burning':
+      case 'slo.recovered':
+        // inmesh_slo_burn_rate tells it.
+        return;
       default:
       // The clusters' own statistics tell it, or a look at how things stand.
     }

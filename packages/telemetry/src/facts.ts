@@ -85,7 +85,7 @@ export function upstreamServiceTime(call: EndedCall): string | undefined {
 
 /** A header of the request, pseudo headers among them. */
 export function requestHeader(ended: EndedCall, name: string): string | undefined {
-  const { call } = ended;
+  const { call, trace } = ended;
   if (call === undefined || call.protocol === 'tcp') return undefined;
   switch (name) {
     case ':method':
@@ -97,6 +97,9 @@ export function requestHeader(ended: EndedCall, name: string): string | undefine
       return call.authority;
     case ':scheme':
       return call.scheme;
+    case 'x-request-id':
+      // Where the caller sent none, the mesh has made one.
+      return call.header(name) ?? (trace?.requestId || undefined);
     default:
       return call.header(name);
   }
@@ -113,8 +116,9 @@ export interface TraceIds {
   readonly spanId: string;
 }
 
-/** The trace a request says it belongs to (W3C Trace Context, traceparent version 00). */
-export function traceOfRequest({ call }: EndedCall): TraceIds | undefined {
+/** The trace of a call; where nobody traces, the one its request says it belongs to (W3C Trace Context, traceparent version 00). */
+export function traceOfRequest({ call, trace }: EndedCall): TraceIds | undefined {
+  if (trace !== undefined) return trace.traceId === '' ? undefined : trace;
   const found = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}/.exec(call?.header('traceparent') ?? '');
   return found === null ? undefined : { traceId: found[1]!, spanId: found[2]! };
 }

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { applyTo, editRequest, editResponse } from './edits.ts';
 import type { Outlet, Serving } from './serving.ts';
 import { Told } from './told.ts';
-import { weigh } from './weight.ts';
+import { headSize, weigh } from './weight.ts';
 
 /** The path and query that routers shall see: what rules saw, less a token that was taken out. */
 export function rewritten({ call, edits }: Exchange, path = call.path): string {
@@ -39,6 +39,7 @@ export class RequestOutlet implements Outlet {
 
   /** The serving hears when the last byte is through, or the caller has gone. */
   watch(serving: Serving): void {
+    serving.life.requestHead = headSize(this.#request);
     this.#response.on('close', () => {
       const { headersSent, statusCode, writableFinished } = this.#response;
       weigh(this.#request, this.#response, serving.life);

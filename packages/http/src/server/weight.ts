@@ -15,7 +15,7 @@ interface Marked extends Socket {
  * What a call of HTTP/1 weighed, by what passed its connection since the call before: exact for whole connections, and for each call
  * unless its caller sends the next before the answer. Framing of chunks counts as body.
  */
-export function weigh({ socket, method = '', url = '', rawHeaders, headers }: IncomingMessage, response: ServerResponse, life: Life): void {
+export function weigh({ socket, headers }: IncomingMessage, response: ServerResponse, life: Life): void {
   const marked = socket as Marked;
   const mark = (marked[MARK] ??= { read: 0, written: 0 });
   const { bytesRead, bytesWritten } = marked;
@@ -25,9 +25,8 @@ export function weigh({ socket, method = '', url = '', rawHeaders, headers }: In
   mark.written = bytesWritten;
   // Not a socket at all: an injected request.
   if (!(up >= 0 && down >= 0)) return;
-  const head = method.length + url.length + START_LINE + linesSize(rawHeaders);
   const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
-  life.requestHead = hasBody ? Math.min(head, up) : up;
+  life.requestHead = hasBody ? Math.min(life.requestHead, up) : up;
   life.requestBytes = up - life.requestHead;
   // Node keeps the head it has written; without one nothing was.
   const { _header: written } = response as { _header?: string | null };
@@ -36,6 +35,10 @@ export function weigh({ socket, method = '', url = '', rawHeaders, headers }: In
 }
 
 type Chunks = Parameters<NonNullable<Writable['_writev']>>[0];
+
+/** Bytes of the head of a request, as it came: what the mesh puts there for the program was not sent. */
+export const headSize = ({ method = '', url = '', rawHeaders }: IncomingMessage): number =>
+  method.length + url.length + START_LINE + linesSize(rawHeaders);
 
 /** Who looks at the bytes of a stream as they pass. */
 export interface StreamWatch {

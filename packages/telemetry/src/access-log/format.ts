@@ -1,6 +1,7 @@
-import { type EndedCall, MeshError } from '@inmesh/core';
-import type { AccessLogFormat } from '@inmesh/policy';
-import type { CallInfo } from '../facts.ts';
+import { type Clock, type EndedCall, MeshError, systemClock } from '@inmesh/core';
+import type { AccessLogFormat, Workload } from '@inmesh/policy';
+import { hostname } from 'node:os';
+import { type CallInfo, traceOfRequest } from '../facts.ts';
 import { ISTIO_JSON, ISTIO_TEXT } from './istio.ts';
 import { compileOperator, type FormatTools, type Reader } from './operators.ts';
 
@@ -120,4 +121,21 @@ function printed(value: string | number | boolean | undefined, empty: string): s
   if (value === undefined) return empty;
   if (typeof value !== 'string') return String(value);
   return CONTROL.test(value) ? JSON.stringify(value).slice(1, -1) : value;
+}
+
+/** What makes of formats what they say of a call, for tags of spans (Telemetry, `customTags.formatter`); a format that means nothing says nothing. */
+export function formatterOf(
+  workload: Workload,
+  trustDomain: string,
+  clock: Clock = systemClock,
+): (format: string) => (call: EndedCall, info: CallInfo) => string {
+  const tools = { workload, trustDomain, clock, hostname: hostname(), environment: process.env, traceOf: traceOfRequest };
+  return (text) => {
+    try {
+      const format = compileText(text, false, tools);
+      return (call, info) => format(call, info, clock.wall());
+    } catch {
+      return () => '';
+    }
+  };
 }

@@ -61,7 +61,7 @@ abstract class CallTrace implements Trace {
     if (this.#told === undefined) return;
     const { span, ours, common } = this.#told;
     span.setAttributes(common.attributes);
-    span.setAttributes(common.tags(call));
+    span.setAttributes(common.tags(call, info));
     describe(span, call, info);
     if (ours) span.end();
   }
