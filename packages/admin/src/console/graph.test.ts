@@ -88,7 +88,7 @@ describe('both reporters of an edge are one edge', () => {
   });
 
   it('without a certificate, too: then it is plaintext', () => {
-    expect(lines([requests(10, caller('web'), called('reviews')), requests(9.5, called('reviews'), proved(''))])).toEqual([
+    expect(lines([requests(10, caller('web'), called('reviews')), requests(11, called('reviews'), proved(''))])).toEqual([
       'web v1 → reviews v1: 10 0',
     ]);
   });
