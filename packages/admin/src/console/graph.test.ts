@@ -158,6 +158,12 @@ it('calls without an answer, 5xx and grpc errors are failures, 4xx are not', () 
   expect([...traffic.outcomes.keys()]).toContain('no answer DC');
 });
 
+it('labels that a Telemetry resource has taken away make no failures', () => {
+  const labels = { ...caller('web'), ...called('reviews') };
+  const { traffic, errorShare, health } = only([{ name: REQUESTS, value: 10, labels }]);
+  expect([traffic.requests, errorShare, health, [...traffic.protocols]]).toEqual([10, 0, 'healthy', []]);
+});
+
 it('latency is the quantile of the buckets of all outcomes', () => {
   const bucket = (le: string, value: number, code: string): Sample => ({ name: DURATION_BUCKET, value, labels: { ...OK, ...caller('web'), ...called('reviews'), response_code: code, le } }); // prettier-ignore
   const edge = only([
