@@ -60,6 +60,16 @@ describe.skipIf(noChromium)(`the console in ${REAL_CHROMIUM}`, () => {
     const rows = await page.$$eval('table[data-name="Calls between services"] tbody tr', (all) => all.map((row) => row.textContent ?? ''));
     expect(rows).toHaveLength(4);
     expect(rows[0]).toMatch(/storefront v1.*gone \(no endpoint\).*UH/);
+    // Over time, too: a line in its colour, which is more than the axes.
+    await page.waitForFunction(`(() => {
+      const canvas = document.querySelector('.chart canvas');
+      const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+      copy.drawImage(canvas, 0, 0);
+      const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+      let blue = 0;
+      for (let at = 0; at < data.length; at += 4) if (data[at + 3] > 200 && data[at + 2] > data[at] + 100) blue += 1;
+      return blue > 100;
+    })()`);
     // Every view draws without a word of complaint, and nothing is fetched from anywhere else.
     for (const view of VIEWS) {
       await turnTo(opened, view);

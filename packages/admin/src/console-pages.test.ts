@@ -57,8 +57,8 @@ describe('the console', () => {
     await start();
     const files = await bundleConsole({ small: true });
     const bytes = files.reduce((sum, { body }) => sum + gzipSync(body, { level: 9 }).length, 0);
-    expect(bytes).toBeLessThanOrEqual(60 * 1024);
+    expect(bytes).toBeLessThanOrEqual(60_000);
     // A bundle that lost its libraries would be small, too.
-    expect(bytes).toBeGreaterThan(40 * 1024);
+    expect(bytes).toBeGreaterThan(40_000);
   }, 30_000);
 });

@@ -88,7 +88,7 @@ describe('both reporters of an edge are one edge', () => {
   });
 
   it('without a certificate, too: then it is plaintext', () => {
-    expect(lines([requests(10, caller('web'), called('reviews')), requests(9.5, called('reviews'), proved(''))])).toEqual([
+    expect(lines([requests(10, caller('web'), called('reviews')), requests(11, called('reviews'), proved(''))])).toEqual([
       'web v1 → reviews v1: 10 0',
     ]);
   });
@@ -156,6 +156,12 @@ it('calls without an answer, 5xx and grpc errors are failures, 4xx are not', () 
   expect([traffic.errors, traffic.clientErrors, errorShare]).toEqual([3, 4, 0.15]);
   expect([...traffic.protocols]).toEqual(['http', 'grpc']);
   expect([...traffic.outcomes.keys()]).toContain('no answer DC');
+});
+
+it('labels that a Telemetry resource has taken away make no failures', () => {
+  const labels = { ...caller('web'), ...called('reviews') };
+  const { traffic, errorShare, health } = only([{ name: REQUESTS, value: 10, labels }]);
+  expect([traffic.requests, errorShare, health, [...traffic.protocols]]).toEqual([10, 0, 'healthy', []]);
 });
 
 it('latency is the quantile of the buckets of all outcomes', () => {

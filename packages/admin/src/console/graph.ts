@@ -111,7 +111,7 @@ function place(
 function edgeOf(id: string, { from, to, source, destination, security }: Sides): Edge | undefined {
   const traffic = carries(source) || !carries(destination) ? source : destination;
   const { mutual, secured } = security.secured > 0 ? security : source;
-  if (traffic.protocols.size === 0) return undefined;
+  if (!carries(traffic) && traffic.protocols.size === 0) return undefined;
   return {
     id,
     from,

@@ -62,7 +62,8 @@ export class Traffic {
   }
 
   #request(labels: Labels, value: number): void {
-    const { response_code: code = '0', response_flags: flags = '-', grpc_response_status: grpc = '' } = labels;
+    // A label may be missing: a Telemetry resource can take it away.
+    const { response_code: code = '', response_flags: flags = '-', grpc_response_status: grpc = '' } = labels;
     this.requests += value;
     if (code === '0' || code.startsWith('5') || (grpc !== '' && grpc !== '0')) this.errors += value;
     else if (code.startsWith('4')) this.clientErrors += value;
