@@ -112,7 +112,16 @@ export type MeshEvent =
   | { readonly type: 'call.overflow'; readonly cluster: string; readonly limit: 'connections' | 'pending' | 'requests' | 'retries' }
   /** Lines of an access log were lost, or (`dropped` 0) what a rule says of its format or filter means nothing. */
   | { readonly type: 'log.failed'; readonly log: string; readonly reason: string; readonly dropped: number }
-  | { readonly type: 'cluster.panic'; readonly cluster: string; readonly active: boolean };
+  | { readonly type: 'cluster.panic'; readonly cluster: string; readonly active: boolean }
+  /** The error budget of a ServiceLevelObjective burns, faster or slower than before; `slo`: `namespace/name`. */
+  | {
+      readonly type: 'slo.burning';
+      readonly slo: string;
+      readonly service: string;
+      readonly reporter: 'source' | 'destination';
+      readonly severity: 'ticket' | 'page';
+    }
+  | { readonly type: 'slo.recovered'; readonly slo: string; readonly service: string; readonly reporter: 'source' | 'destination' };
 
 export const silentRoute: RouteObserver = { ended: () => {} };
 

@@ -17,3 +17,4 @@ export type { CallInfo, TraceIds } from './facts.ts';
 export { createTap, type Tap, type TapOptions, type TappedCall } from './tap.ts';
 export { createTracer, type MeshTracer, type TracerOptions } from './tracing/tracer.ts';
 export { type PolicySampler, policySampler } from './tracing/sampler.ts';
+export { type Objectives, objectives, type ObjectivesOptions, type ObjectiveStatus, type Reporter } from './slo/objectives.ts';
