@@ -88,7 +88,7 @@ function explainCall(model: Model, call: Call, request: ExplainRequest, endpoint
     scene.why.push(`none of the ${host.routes.length} rules matches: the call is answered with ${refusedWith(call, 404, 'NR')} (NR)`);
     return { ...nothing(scene), ...refusal('NO_ROUTE'), resource: onlyOne(host.routes.map((each) => each.resource)) };
   }
-  scene.why.push(...chosen(host, route, index, call));
+  scene.why.push(...chosen(host, route, index, call), ...(route.why ?? []));
   const common = { ...nothing(scene), resource: route.resource, route: route.name, fault: route.fault };
   switch (route.action.kind) {
     case 'forward':

@@ -114,8 +114,20 @@ export class Mesh {
 
   /** Compiles while the old snapshot serves, then swaps. Throws POLICY_INVALID and changes nothing if it cannot. */
   apply(model: Model, version: string): void {
-    if (this.#closing !== undefined) throw new MeshError('MISUSE', 'the mesh is closed');
     const began = this.clock.now();
+    this.#swap(model, version);
+    this.#appliedAt = this.clock.wall();
+    this.#rejected = null;
+    this.#compiler.observer.event({ type: 'policy.applied', version, ms: this.clock.now() - began });
+  }
+
+  /** As apply, where something else than the document changed what the policy in force means: that is no new policy, and is told to nobody. */
+  adjust(model: Model): void {
+    this.#swap(model, this.#current.version);
+  }
+
+  #swap(model: Model, version: string): void {
+    if (this.#closing !== undefined) throw new MeshError('MISUSE', 'the mesh is closed');
     let next: Snapshot;
     try {
       next = compile(model, version, this.#compiler);
@@ -128,9 +140,6 @@ export class Mesh {
     this.#current = next;
     next.activate();
     this.#retire(old);
-    this.#appliedAt = this.clock.wall();
-    this.#rejected = null;
-    this.#compiler.observer.event({ type: 'policy.applied', version, ms: this.clock.now() - began });
   }
 
   /** Makes a refused update visible. What is in force stays in force. */

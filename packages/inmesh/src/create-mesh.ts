@@ -29,9 +29,10 @@ import {
 } from '@inmesh/http';
 import { type Document, type Problem, resolve, type Workload } from '@inmesh/policy';
 import { type DocumentHandlers, firstDocument, joinSources, NoDocumentError, type PolicySource } from '@inmesh/policy/source';
-import { accessLogs, createTracer, metadataExchange, type MetricProducer } from '@inmesh/telemetry';
+import { accessLogs, createTracer, metadataExchange, type MetricProducer, type ObjectiveStatus } from '@inmesh/telemetry';
 import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
+import { Enforcement } from './enforcement.ts';
 import type { Facts } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
 import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
@@ -117,6 +118,8 @@ export interface MeshStatus extends EngineStatus {
   readonly identity: IdentityStatus | null;
   /** The registries that are followed, and what is wrong with each at the moment ('' = nothing). */
   readonly registries: readonly { readonly name: string; readonly trouble: string }[];
+  /** What the services of the policy have promised, and how they keep it as far as this process sees. */
+  readonly objectives: readonly ObjectiveStatus[];
 }
 
 export interface IdentityStatus {
@@ -175,11 +178,13 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   });
   const { workload: me, facts } = await findWorkload(options.workload, registries);
   let keyring: Keyring | undefined;
-  const metrics = openMetrics(me, () => keyring?.identity()?.principal.uri, options.metrics);
+  const enforcement = new Enforcement((event) => engineOptions.observer.event(event));
+  const metrics = openMetrics(me, () => keyring?.identity()?.principal.uri, { ...options.metrics, sources: [enforcement.objectives] });
   const logs = accessLogs({ workload: me, onEvent: (event) => engineOptions.observer.event(event) });
   const tracer = options.tracing === false ? undefined : createTracer({ workload: me, ...options.tracing });
   const observers = [
     ...metrics.observers,
+    enforcement.objectives,
     logs,
     ...(tracer === undefined ? [] : [tracer.observer]),
     ...(options.observers ?? []),
@@ -204,7 +209,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   const handlers: DocumentHandlers = {
     document: (next) => {
       // Before the engine exists, the first document waits here for it.
-      engine?.apply(resolve(next, me), next.fingerprint);
+      if (engine !== undefined) enforcement.apply(resolve(next, me), next.fingerprint);
       document = next;
     },
     rejected: ({ version, reason }) => engine?.reject(version, reason),
@@ -226,8 +231,9 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   try {
     const began = document!;
     engine = await Engine.create(resolve(began, me), began.fingerprint, engineOptions);
+    enforcement.start(engine);
     // The source may have spoken again while the engine was made.
-    if (document !== began) engine.apply(resolve(document!, me), document!.fingerprint);
+    if (document !== began) enforcement.apply(resolve(document!, me), document!.fingerprint);
     keyring = await openKeyring(options, engine, engineOptions.observer);
     for (const { join } of registries) join?.(me);
     return await assemble(engine, {
@@ -236,6 +242,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
       trouble,
       metrics,
       logs,
+      enforcement,
       watch,
       keyring,
       registries,
@@ -245,6 +252,7 @@ export async function createMesh(options: CreateMeshOptions = {}): Promise<Mesh>
   } catch (error) {
     // Half a mesh is none: nothing may go on watching.
     watch.close();
+    enforcement.close();
     await engine?.close(0);
     await logs.close();
     for (const { close } of registries) close?.();
@@ -257,6 +265,7 @@ interface Parts {
   readonly source: PolicySource;
   readonly trouble: { readonly text: string; readonly since: number };
   readonly metrics: Metrics;
+  readonly enforcement: Enforcement;
   readonly logs: { close(): Promise<void> };
   readonly watch: { close(): void };
   readonly keyring: Keyring | undefined;
@@ -266,10 +275,11 @@ interface Parts {
 }
 
 async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
-  const { options, source, trouble, metrics, logs, watch, keyring, registries, facts, document } = parts;
+  const { options, source, trouble, metrics, enforcement, logs, watch, keyring, registries, facts, document } = parts;
   const dispatcher = new MeshDispatcher(engine, { replayBytes: options.replayBytes, credentials: keyring });
   const room = new ServerRoom({ mesh: engine, credentials: keyring });
   let installed: Installed | undefined;
+  const { objectives } = enforcement;
   const status = (): MeshStatus => ({
     ...engine.status(),
     installed: installed === undefined ? 'no' : installed.displaced ? 'displaced' : 'yes',
@@ -278,6 +288,7 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     self: facts,
     identity: identityStatus(keyring),
     registries: registries.map(({ name, trouble: wrong }) => ({ name, trouble: wrong() })),
+    objectives: objectives.status(),
   });
   const explain = (request: ExplainRequest): Explanation => engine.explain(request);
   metrics.look({
@@ -303,11 +314,13 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
             snapshot: () => engine.model,
             explain,
             ready: () => room.ready,
+            slo: () => objectives.status(),
           }),
         );
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
     watch.close();
+    enforcement.close();
     keyring?.close();
     installed?.uninstall();
     installed = undefined;

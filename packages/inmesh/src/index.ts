@@ -15,4 +15,4 @@ export type {
 } from '@inmesh/http';
 export type { Problem, Workload } from '@inmesh/policy';
 export { fileSource, httpSource, memorySource, type PolicySource } from '@inmesh/policy/source';
-export { auditFile, type AuditFileOptions, type MetricProducer } from '@inmesh/telemetry';
+export { auditFile, type AuditFileOptions, type MetricProducer, type ObjectiveStatus } from '@inmesh/telemetry';

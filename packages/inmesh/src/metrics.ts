@@ -7,6 +7,7 @@ import {
   type MetricFamily,
   type MetricProducer,
   metricProducer,
+  type MetricSource,
   runtimeMetrics,
   SemanticMetrics,
   textOf,
@@ -40,11 +41,11 @@ export interface Metrics {
 /** Time series of semantic conventions, each of the four names for itself; Istio's have a bound of their own. */
 const SEMANTIC_SERIES = 10_000;
 
-/** `principal`: SPIFFE ID of the process, once it has one. */
+/** `principal`: SPIFFE ID of the process, once it has one. `sources`: what else is shown. */
 export function openMetrics(
   workload: Workload,
   principal: () => string | undefined,
-  { runtime = true, semanticConventions = optedIn() }: MetricsOptions = {},
+  { runtime = true, semanticConventions = optedIn(), sources = [] }: MetricsOptions & { readonly sources?: readonly MetricSource[] } = {},
 ): Metrics {
   let mesh: MeshLook | undefined;
   const startedAt = systemClock.wall();
@@ -54,7 +55,7 @@ export function openMetrics(
     health: () => mesh?.health(),
   });
   const semantic = semanticConventions ? [new SemanticMetrics(SEMANTIC_SERIES)] : [];
-  const istio = istioMetrics({ workload, principal, sources: [...semantic, standing] });
+  const istio = istioMetrics({ workload, principal, sources: [...semantic, standing, ...sources] });
   // Loaded only where somebody will look.
   const nodes = (): (() => Promise<readonly MetricFamily[]>) => {
     if (!runtime) return () => Promise.resolve([]);

@@ -20,6 +20,7 @@ export {
   membersOf as kubernetesMembers,
   type Service as KubernetesService,
 } from './resolve/kubernetes.ts';
+export { constrain, type Enforced } from './constrain.ts';
 export { resolve } from './resolve/resolve.ts';
 export { defaultWorkload, parseLocality, workload } from './resolve/workload.ts';
 export { jsonSchema, jsonSchemaOf } from './json-schema.ts';

@@ -182,6 +182,8 @@ export interface Route {
   readonly responseHeaders: readonly HeaderOp[];
   /** Key sources of a consistent-hash destination, combined in order as rotl(h,1) XOR next. */
   readonly hash: readonly HashKey[];
+  /** Sentences on what was made of it beside what the document says (`constrain`). Left out: nothing. For explain. */
+  readonly why?: readonly string[];
 }
 
 export type RouteAction =

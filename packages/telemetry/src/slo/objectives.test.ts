@@ -2,6 +2,7 @@ import type { InboundInfo, MeshEvent, RouteInfo } from '@inmesh/core';
 import { type FakeClock, fakeClock, testCall, testEndedCall, testPeer } from '@inmesh/core/testing';
 import { DEFAULT_TELEMETRY, type Objective } from '@inmesh/policy';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { textOf } from '../exposition.ts';
 import { HOLD_MS, type Objectives, objectives, type ObjectiveStatus } from './objectives.ts';
 
 const MINUTE = 60_000;
@@ -137,7 +138,7 @@ describe('a budget that burns', () => {
     calls(800, 0, { over: 10 * MINUTE });
     calls(0, 200);
     expect(only().state).toBe('page');
-    slo.text();
+    slo.families();
     clock.advance(MINUTE);
     expect(events).toEqual([{ type: 'slo.burning', slo: 'shop/reviews', service: REVIEWS, reporter: 'source', severity: 'page' }]);
     expect(changes).toBe(1);
@@ -233,11 +234,11 @@ describe('a budget that burns', () => {
 
 describe('metrics of objectives', () => {
   it('say how fast the budget burns, and what is left', () => {
-    expect(slo.text()).toBe('');
+    expect(textOf(slo.families())).toBe('');
     slo.use([promise({ windowMs: HOUR, objective: 90 })]);
     calls(18, 2);
     const labels = `slo="shop/reviews",service="${REVIEWS}"`;
-    expect(slo.text().split('\n').filter((line) => !line.startsWith('#'))).toEqual([
+    expect(textOf(slo.families()).split('\n').filter((line) => !line.startsWith('#'))).toEqual([
       `inmesh_slo_objective_ratio{${labels}} 0.9`,
       ...['5m', '30m', '1h'].map((window) => expect.stringMatching(new RegExp(`^inmesh_slo_burn_rate\\{${labels},reporter="source",window="${window}"\\} (1|1\\.0{9}\\d+|0\\.9{9}\\d+)$`)) as unknown),
       expect.stringMatching(/^inmesh_slo_budget_left_ratio\{[^}]*reporter="source"\} -?[\d.]+(e-\d+)?$/),

@@ -1,7 +1,7 @@
 import type { Clock, EndedCall, MeshEvent, Observer, RouteObserver, Timer } from '@inmesh/core';
 import { systemClock } from '@inmesh/core';
 import type { EnforcedAction, Objective } from '@inmesh/policy';
-import { head, labelText, sample } from '../exposition.ts';
+import { LabelSet, type MetricFamily, type MetricSource } from '../exposition.ts';
 import { alertsOf, budgetOf, type Severity, WINDOWS, type WindowName, windowsOf } from './burn-rates.ts';
 import { Counts } from './counts.ts';
 import { available } from './outcome.ts';
@@ -47,14 +47,12 @@ export interface ObjectivesOptions {
 }
 
 /** Counts how services keep what they promise. Told which objectives hold by `use`. */
-export interface Objectives extends Observer {
+export interface Objectives extends Observer, MetricSource {
   /** From now on these hold. What was counted for one goes on as long as its name, indicator, objective and window stay. */
   use(objectives: readonly Objective[]): void;
   status(): readonly ObjectiveStatus[];
   /** Objectives whose enforcement holds now. */
   enforced(): readonly Objective[];
-  /** Prometheus text. */
-  text(): string;
   close(): void;
 }
 
@@ -220,9 +218,12 @@ export function objectives({ clock = systemClock, minimumBad = 5, onEvent, onCha
       return inForce.flatMap(statusOf);
     },
     enforced: () => inForce.filter(({ objective, sides }) => sides.source !== undefined && enforcing(objective, sides.source).length > 0).map(({ objective }) => objective),
-    text: () => {
+    families: () => {
       evaluate();
-      return textOf(inForce.map(({ objective, sides }) => ({ objective, sides: sidesOf(sides) })), clock.now());
+      return familiesOf(
+        inForce.map(({ objective, sides }) => ({ objective, sides: sidesOf(sides) })),
+        clock.now(),
+      );
     },
     close: () => {
       inForce = [];
@@ -248,9 +249,9 @@ interface Told {
   readonly sides: readonly (readonly [Reporter, Side])[];
 }
 
-function textOf(told: readonly Told[], now: number): string {
-  const family = (name: string, type: 'counter' | 'gauge', help: string, samples: readonly (readonly [labels: Record<string, string>, value: number])[]): string =>
-    samples.length === 0 ? '' : head(name, type, help) + samples.map(([labels, value]) => sample(name, labelText(labels), value)).join(''); // prettier-ignore
+function familiesOf(told: readonly Told[], now: number): readonly MetricFamily[] {
+  const family = (name: string, type: 'counter' | 'gauge', help: string, samples: readonly (readonly [labels: Record<string, string>, value: number])[]): MetricFamily =>
+    ({ name, type, help, samples: samples.map(([labels, value]) => ({ labels: new LabelSet(labels), value })) }); // prettier-ignore
   const named = ({ namespace, name, service }: Objective): Record<string, string> => ({ slo: `${namespace}/${name}`, service });
   const each = <T>(of: (objective: Objective, counts: Counts, labels: Record<string, string>) => readonly T[]): readonly T[] =>
     told.flatMap(({ objective, sides }) =>
@@ -264,5 +265,5 @@ function textOf(told: readonly Told[], now: number): string {
       each((objective, counts, labels) => [[labels, 1 - burnRate(objective, counts.over(objective.windowMs, now))] as const])),
     family('inmesh_slo_good_total', 'counter', 'Calls that were as good as the objective asks for.', each((_, { total, bad }, labels) => [[labels, total - bad] as const])),
     family('inmesh_slo_events_total', 'counter', 'Calls that count for the objective.', each((_, { total }, labels) => [[labels, total] as const])),
-  ].join(''); // prettier-ignore
+  ]; // prettier-ignore
 }
