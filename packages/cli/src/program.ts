@@ -9,6 +9,7 @@ import type { Io } from './io.ts';
 import { files, need, output, subcommand } from './options.ts';
 import { type Paint, paintFor } from './output/paint.ts';
 import { addRegistry } from './registry/command.ts';
+import { addSlo } from './slo/command.ts';
 
 /** The `inmesh` command: reads the command line, runs what it names, tells how it ended. Never throws. */
 export async function run(argv: readonly string[], io: Io): Promise<Exit> {
@@ -35,7 +36,7 @@ const EXIT_CODES = `Exit codes:
 function createProgram(io: Io, end: (exit: Exit) => void): Command {
   const program = new Command('inmesh')
     .description(
-      'Checks policies written as Istio and Gateway API resources, explains what they make of a request, issues certificates for development, runs a registry for machines, and shows a mesh in a browser.',
+      'Checks policies written as Istio and Gateway API resources, explains what they make of a request, writes rules that watch objectives, issues certificates for development, runs a registry for machines, and shows a mesh in a browser.',
     )
     .version(version(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
@@ -139,6 +140,7 @@ ${EXIT_CODES}`,
   addDevCa(program, io, end);
   addRegistry(program, io, end);
   addConsole(program, io, end);
+  addSlo(program, io, end);
   return program;
 }
 

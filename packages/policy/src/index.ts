@@ -21,6 +21,7 @@ export {
   type Service as KubernetesService,
 } from './resolve/kubernetes.ts';
 export { constrain, type Enforced } from './constrain.ts';
+export { declaredObjectives, type DeclaredObjective } from './resolve/objectives.ts';
 export { resolve } from './resolve/resolve.ts';
 export { defaultWorkload, parseLocality, workload } from './resolve/workload.ts';
 export { jsonSchema, jsonSchemaOf } from './json-schema.ts';
