@@ -185,9 +185,9 @@ export function objectives({ clock = systemClock, minimumBad = 5, onEvent, onCha
     route: ({ service, protocol }) => (protocol === 'tcp' ? uncounted : observe(service, 'source')),
     inbound: ({ service }) => {
       if (service === '') return () => uncounted;
-      const { ended } = observe(service, 'destination');
+      const served = observe(service, 'destination');
       // What could not be read as a call is none of the service's.
-      const observer: RouteObserver = { ended: (call) => void (call.call !== undefined && call.call.protocol !== 'tcp' && ended(call)) };
+      const observer: RouteObserver = { ended: (call) => void (call.call !== undefined && call.call.protocol !== 'tcp' && served.ended(call)) };
       return () => observer;
     },
     event: () => {},
