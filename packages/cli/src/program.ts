@@ -36,7 +36,7 @@ const EXIT_CODES = `Exit codes:
 function createProgram(io: Io, end: (exit: Exit) => void): Command {
   const program = new Command('inmesh')
     .description(
-      'Checks policies written as Istio and Gateway API resources, explains what they make of a request, issues certificates for development, writes rules that watch objectives, runs a registry for machines, and shows a mesh in a browser.',
+      'Checks policies written as Istio and Gateway API resources, explains what they make of a request, writes rules that watch objectives, issues certificates for development, runs a registry for machines, and shows a mesh in a browser.',
     )
     .version(version(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')

@@ -42,8 +42,8 @@ const SLOWEST: Readonly<Record<Severity, number>> = { page: 2, ticket: 1 };
 /** Of the highest burn rate there can be, when every call fails: one that stands for an outage must be in reach of a low objective, too. */
 const OUTAGE = 0.9;
 
-/** Share of calls that may be bad, 0–1. */
-export const budgetOf = ({ objective }: Pick<Objective, 'objective'>): number => 1 - objective / 100;
+/** Share of calls that may be bad, 0–1; without the dust of binary fractions: of 99.9 it is 0.001. */
+export const budgetOf = ({ objective }: Pick<Objective, 'objective'>): number => Number((1 - objective / 100).toPrecision(9));
 
 /** Windows of an objective: none longer than its own. */
 export const windowsOf = ({ windowMs }: Pick<Objective, 'windowMs'>): readonly WindowName[] =>

@@ -1,8 +1,8 @@
 import type { InboundInfo, MeshEvent, RouteInfo } from '@inmesh/core';
-import { textOf } from '../exposition.ts';
 import { type FakeClock, fakeClock, testCall, testEndedCall, testPeer } from '@inmesh/core/testing';
 import { DEFAULT_TELEMETRY, type Objective } from '@inmesh/policy';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { textOf } from '../exposition.ts';
 import { HOLD_MS, type Objectives, objectives, type ObjectiveStatus } from './objectives.ts';
 
 const MINUTE = 60_000;
@@ -138,7 +138,7 @@ describe('a budget that burns', () => {
     calls(800, 0, { over: 10 * MINUTE });
     calls(0, 200);
     expect(only().state).toBe('page');
-    textOf(slo.families());
+    slo.families();
     clock.advance(MINUTE);
     expect(events).toEqual([{ type: 'slo.burning', slo: 'shop/reviews', service: REVIEWS, reporter: 'source', severity: 'page' }]);
     expect(changes).toBe(1);

@@ -185,9 +185,9 @@ export function objectives({ clock = systemClock, minimumBad = 5, onEvent, onCha
     route: ({ service, protocol }) => (protocol === 'tcp' ? uncounted : observe(service, 'source')),
     inbound: ({ service }) => {
       if (service === '') return () => uncounted;
-      const { ended } = observe(service, 'destination');
+      const served = observe(service, 'destination');
       // What could not be read as a call is none of the service's.
-      const observer: RouteObserver = { ended: (call) => void (call.call !== undefined && call.call.protocol !== 'tcp' && ended(call)) };
+      const observer: RouteObserver = { ended: (call) => void (call.call !== undefined && call.call.protocol !== 'tcp' && served.ended(call)) };
       return () => observer;
     },
     event: () => {},
@@ -220,7 +220,10 @@ export function objectives({ clock = systemClock, minimumBad = 5, onEvent, onCha
     enforced: () => inForce.filter(({ objective, sides }) => sides.source !== undefined && enforcing(objective, sides.source).length > 0).map(({ objective }) => objective),
     families: () => {
       evaluate();
-      return familiesOf(inForce.map(({ objective, sides }) => ({ objective, sides: sidesOf(sides) })), clock.now());
+      return familiesOf(
+        inForce.map(({ objective, sides }) => ({ objective, sides: sidesOf(sides) })),
+        clock.now(),
+      );
     },
     close: () => {
       inForce = [];
@@ -247,9 +250,8 @@ interface Told {
 }
 
 function familiesOf(told: readonly Told[], now: number): readonly MetricFamily[] {
-  const family = (name: string, type: 'counter' | 'gauge', help: string, samples: readonly (readonly [labels: Record<string, string>, value: number])[]): MetricFamily => ({
-    name, type, help, samples: samples.map(([labels, value]) => ({ labels: new LabelSet(labels), value })),
-  }); // prettier-ignore
+  const family = (name: string, type: 'counter' | 'gauge', help: string, samples: readonly (readonly [labels: Record<string, string>, value: number])[]): MetricFamily =>
+    ({ name, type, help, samples: samples.map(([labels, value]) => ({ labels: new LabelSet(labels), value })) }); // prettier-ignore
   const named = ({ namespace, name, service }: Objective): Record<string, string> => ({ slo: `${namespace}/${name}`, service });
   const each = <T>(of: (objective: Objective, counts: Counts, labels: Record<string, string>) => readonly T[]): readonly T[] =>
     told.flatMap(({ objective, sides }) =>

@@ -55,7 +55,7 @@ class Rules {
   }
 
   known(): readonly object[] {
-    const budget = tidy(budgetOf(this.#objective));
+    const budget = budgetOf(this.#objective);
     const { objective, windowMs } = this.#objective;
     const record = (name: string, expr: string, more: Readonly<Record<string, string>> = {}): object => ({
       record: name,
@@ -84,14 +84,15 @@ class Rules {
   }
 
   #alert(severity: Severity, alerts: readonly BurnAlert[]): object {
-    const budget = tidy(budgetOf(this.#objective));
+    const budget = budgetOf(this.#objective);
     const burns = (window: string, factor: number): string =>
       `  max(slo:sli_error:ratio_rate${window}${this.#mine} > (${tidy(factor)} * ${budget})) without (sloth_window)\n`;
     const expr = alerts.map(({ short, long, factor }) => `(\n${burns(short, factor)}  and\n${burns(long, factor)})\n`).join('or\n');
     return {
       alert: 'SLOErrorBudgetBurn',
       expr,
-      labels: { sloth_severity: severity },
+      // Those of the objective come with the expression, too; promtool tells rules apart by what is written here.
+      labels: { ...this.#labels, sloth_severity: severity },
       annotations: {
         title: `(${severity}) {{$labels.sloth_service}} {{$labels.sloth_slo}} burns its error budget too fast`,
         summary: describe(this.#objective),
