@@ -30,6 +30,7 @@ const handler: RequestListener = (request, response) => {
 
 async function open(): Promise<Server> {
   if (scenario === 'server-bare') return createServer(handler);
+  if (scenario === 'server-traced-sdk') await (await import('./traces.ts')).startSilentSdk();
   const { createMesh } = await import('inmesh');
   const { memorySource } = await import('@inmesh/policy/source');
   const { twentyPolicies } = await import('./inbound-policy.ts');
@@ -37,6 +38,7 @@ async function open(): Promise<Server> {
     policy: memorySource([{ file: 'bench.yaml', text: scenario === 'server-authorized' ? twentyPolicies(jwks) : '' }]),
     workload: { name: 'echo', namespace: 'default' },
     identity: false,
+    ...(scenario === 'server-untraced' ? { tracing: false as const } : {}),
   });
   return mesh.createServer(handler);
 }
@@ -59,6 +61,8 @@ await load(Math.floor(requests / 3));
 const cpu = process.cpuUsage();
 const { rps, p50, p99 } = await load(requests);
 const used = process.cpuUsage(cpu);
+const { rss, heapUsed } = process.memoryUsage();
 // The client warms up with a third more.
-console.log(JSON.stringify({ cpuUs: (used.user + used.system) / (requests + Math.floor(requests / 3)), rps, p50, p99 }));
+const cpuUs = (used.user + used.system) / (requests + Math.floor(requests / 3));
+console.log(JSON.stringify({ cpuUs, rps, p50, p99, rssMb: rss / 2 ** 20, heapMb: heapUsed / 2 ** 20 }));
 process.exit(0);

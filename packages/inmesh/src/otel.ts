@@ -9,7 +9,6 @@ import type { startNodeSdk } from '@opentelemetry/sdk-node';
 import { randomUUID } from 'node:crypto';
 import { findWorkload } from './whereabouts.ts';
 
-type Sdk = typeof import('@opentelemetry/sdk-node');
 type SdkOptions = NonNullable<Parameters<typeof startNodeSdk>[0]>;
 
 export interface OtelOptions {
@@ -43,7 +42,7 @@ export async function startOtel({ workload, sdk = {} }: OtelOptions = {}): Promi
   return { shutdown: end, [Symbol.asyncDispose]: end };
 }
 
-async function load(): Promise<Sdk> {
+async function load(): Promise<{ readonly startNodeSdk: typeof startNodeSdk }> {
   try {
     return await import('@opentelemetry/sdk-node');
   } catch (error) {
