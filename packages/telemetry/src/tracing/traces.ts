@@ -1,5 +1,7 @@
 import type { EndedCall, Endpoint, InboundInfo, RouteInfo, Trace } from '@inmesh/core';
 import { type Attributes, type Context, context, type Span } from '@opentelemetry/api';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { channel } from 'node:diagnostics_channel';
 import { describe } from './attributes.ts';
 import type { Tags } from './custom-tags.ts';
 import type { Outgoing } from './outgoing.ts';
@@ -80,7 +82,7 @@ export class OutboundTrace extends CallTrace {
   readonly #outgoing: Outgoing;
   readonly #silent: boolean;
 
-  /** `silent`: the wire's own instrumentation must not tell of it again. */
+  /** `silent`: instrumentation of the wire must not tell of it again. */
   constructor(reference: SpanReference | undefined, requestId: string, outgoing: Outgoing, silent: boolean, told?: Told) {
     super(reference, requestId, told);
     this.#outgoing = outgoing;
@@ -97,7 +99,8 @@ export class OutboundTrace extends CallTrace {
   }
 
   send<T>(dispatch: () => T): T {
-    return this.#silent ? silenced(dispatch) : dispatch();
+    // A context of its own is dear: only where somebody would hear.
+    return this.#silent && wire.hasSubscribers ? silenced(dispatch) : dispatch();
   }
 
   readonly run = asItIs;
@@ -105,13 +108,19 @@ export class OutboundTrace extends CallTrace {
   bind(): void {}
 }
 
+/** Where undici says that a request begins, and its instrumentation listens. */
+const wire = channel('undici:request:create');
+
 type Emit = (...args: unknown[]) => unknown;
+type Within = <T>(run: () => T) => T;
 
 /** Of a call that came in. */
 export class InboundTrace extends CallTrace {
   readonly #served: Served;
   /** In which the program runs; undefined: nobody here makes spans. */
   readonly #context: Context | undefined;
+  /** The same, entered once and kept: to enter it anew costs a map each time. */
+  #again: Within | undefined = undefined;
 
   constructor(reference: SpanReference | undefined, given: Served, within?: Context, told?: Told) {
     super(reference, given.requestId, told);
@@ -120,22 +129,23 @@ export class InboundTrace extends CallTrace {
   }
 
   run<T>(program: () => T): T {
+    if (this.#again !== undefined) return this.#again(program);
     const within = this.#context;
-    if (within === undefined) return served.run(this.#served, program);
-    return served.run(this.#served, () => context.with(within, program));
+    const enter = (): T => {
+      this.#again = AsyncLocalStorage.snapshot() as Within;
+      return program();
+    };
+    return served.run(this.#served, within === undefined ? enter : () => context.with(within, enter));
   }
 
   /** By `emit`, where all events come by, whoever listens when. */
   bind(emitter: object): void {
     const emitting = emitter as { emit: Emit };
     const { emit } = emitting;
-    const mine = this.#served;
-    const within = this.#context;
     emitting.emit = (...args) => {
       // The program's own doing, in a context it has perhaps made narrower.
-      if (served.getStore() === mine) return emit.apply(emitter, args);
-      if (within === undefined) return served.run(mine, () => emit.apply(emitter, args));
-      return served.run(mine, () => context.with(within, () => emit.apply(emitter, args)));
+      if (served.getStore() === this.#served) return emit.apply(emitter, args);
+      return this.run(() => emit.apply(emitter, args));
     };
   }
 
