@@ -186,7 +186,7 @@ function begin(sdk: SdkTracer, parent: Parent, call: Call, { kind, attributes, k
     const traceId = reference?.traceId ?? newTraceId();
     return { span: undefined, reference: { traceId, spanId: newSpanId(), flags: random }, tracestate };
   }
-  const remote = reference === undefined ? undefined : spanContextOf({ ...reference, flags: reference.flags | SAMPLED }, tracestate);
+  const remote = reference === undefined ? undefined : { ...spanContextOf(reference, tracestate), traceFlags: SAMPLED };
   const known = trace.getSpanContext(parent.context)?.spanId === reference?.spanId;
   const within = remote === undefined || known ? parent.context : trace.setSpanContext(parent.context, { ...remote, isRemote: true });
   const span = sdk.startSpan(spanName(call), { kind, attributes: attributes(call) }, choose(within));

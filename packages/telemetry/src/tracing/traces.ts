@@ -1,7 +1,7 @@
 import type { EndedCall, Endpoint, InboundInfo, RouteInfo, Trace } from '@inmesh/core';
 import { type Attributes, type Context, context, type Span } from '@opentelemetry/api';
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { channel } from 'node:diagnostics_channel';
+import { EventEmitter } from 'node:events';
 import { describe } from './attributes.ts';
 import type { Tags } from './custom-tags.ts';
 import type { Outgoing } from './outgoing.ts';
@@ -111,16 +111,34 @@ export class OutboundTrace extends CallTrace {
 /** Where undici says that a request begins, and its instrumentation listens. */
 const wire = channel('undici:request:create');
 
-type Emit = (...args: unknown[]) => unknown;
-type Within = <T>(run: () => T) => T;
+type Emit = (this: Bound, ...args: unknown[]) => unknown;
+
+const TRACE = Symbol('inmesh.trace');
+/** Its own, where it had one. */
+const EMIT = Symbol('inmesh.emit');
+
+interface Bound {
+  [TRACE]?: InboundTrace;
+  [EMIT]?: Emit;
+  emit: Emit;
+  listenerCount: (event: unknown) => number;
+}
+
+const plainEmit = EventEmitter.prototype.emit as unknown as Emit;
+
+function emitWithin(this: Bound, ...args: unknown[]): unknown {
+  const emit = this[EMIT] ?? plainEmit;
+  const trace = this[TRACE]!;
+  // The program's own doing, in a context it has perhaps made narrower. And most events nobody hears: to enter a context is dear.
+  if (trace.isCurrent() || this.listenerCount(args[0]) === 0) return emit.apply(this, args);
+  return trace.run(() => emit.apply(this, args));
+}
 
 /** Of a call that came in. */
 export class InboundTrace extends CallTrace {
   readonly #served: Served;
   /** In which the program runs; undefined: nobody here makes spans. */
   readonly #context: Context | undefined;
-  /** The same, entered once and kept: to enter it anew costs a map each time. */
-  #again: Within | undefined = undefined;
 
   constructor(reference: SpanReference | undefined, given: Served, within?: Context, told?: Told) {
     super(reference, given.requestId, told);
@@ -129,24 +147,21 @@ export class InboundTrace extends CallTrace {
   }
 
   run<T>(program: () => T): T {
-    if (this.#again !== undefined) return this.#again(program);
     const within = this.#context;
-    const enter = (): T => {
-      this.#again = AsyncLocalStorage.snapshot() as Within;
-      return program();
-    };
-    return served.run(this.#served, within === undefined ? enter : () => context.with(within, enter));
+    if (within === undefined) return served.run(this.#served, program);
+    return served.run(this.#served, () => context.with(within, program));
   }
 
-  /** By `emit`, where all events come by, whoever listens when. */
+  /** By `emit`, where all events come by, whoever listens when. One function for all: a closure per request would die slowly. */
   bind(emitter: object): void {
-    const emitting = emitter as { emit: Emit };
-    const { emit } = emitting;
-    emitting.emit = (...args) => {
-      // The program's own doing, in a context it has perhaps made narrower.
-      if (served.getStore() === this.#served) return emit.apply(emitter, args);
-      return this.run(() => emit.apply(emitter, args));
-    };
+    const bound = emitter as Bound;
+    bound[TRACE] = this;
+    if (Object.hasOwn(emitter, 'emit')) bound[EMIT] = bound.emit;
+    bound.emit = emitWithin;
+  }
+
+  isCurrent(): boolean {
+    return served.getStore() === this.#served;
   }
 
   get shadow(): Trace {
