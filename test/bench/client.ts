@@ -10,7 +10,8 @@ const [scenario, portList, count, caFolder] = process.argv.slice(2) as [string, 
 const ports = JSON.parse(portList) as number[];
 const requests = Number(count);
 const CONCURRENCY = 32;
-const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+/** '' for none: then traces begin here, and the policy draws which are kept. */
+const TRACEPARENT = process.env['BENCH_TRACEPARENT'] ?? '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
 type CallOnce = () => Promise<void>;
 
@@ -21,6 +22,7 @@ async function meshOf(policy: 'plain' | 'full') {
   return createMesh({
     policy: memorySource([{ file: 'bench.yaml', text: policies[policy](ports) }]),
     workload: { name: 'client', namespace: 'default' },
+    ...(scenario.startsWith('untraced-') ? { tracing: false as const } : {}),
   });
 }
 
@@ -29,7 +31,7 @@ const authorization = process.env['BENCH_AUTHORIZATION'];
 const headers = {
   accept: 'text/plain',
   'user-agent': 'bench',
-  traceparent: TRACEPARENT,
+  ...(TRACEPARENT === '' ? {} : { traceparent: TRACEPARENT }),
   ...(authorization === undefined ? {} : { authorization }),
 };
 /** A trace that begins here is drawn: one in a hundred is kept. */
@@ -63,6 +65,15 @@ async function prepare(): Promise<CallOnce> {
     case 'light-plain':
     case 'light-full': {
       const mesh = await meshOf(scenario.endsWith('plain') ? 'plain' : 'full');
+      return async () => {
+        (await mesh.request(url, { headers })).text();
+      };
+    }
+    case 'untraced-light':
+    case 'traced-light':
+    case 'traced-sdk': {
+      if (scenario === 'traced-sdk') await (await import('./traces.ts')).startSilentSdk();
+      const mesh = await meshOf('plain');
       return async () => {
         (await mesh.request(url, { headers })).text();
       };
@@ -111,7 +122,7 @@ async function prepare(): Promise<CallOnce> {
       };
     }
     case 'told-client': {
-      await (await import('./silent.ts')).traced();
+      await (await import('./traces.ts')).startSilentSdk();
       const mesh = await meshOf('plain');
       const { request } = await import('undici');
       return async () => {

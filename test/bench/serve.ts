@@ -35,7 +35,7 @@ async function open(): Promise<Server> {
     const { createServer: createMeshServer } = await import('@inmesh/http');
     return createMeshServer(handler, { mesh: await silentMesh(''), credentials: undefined });
   }
-  if (scenario === 'server-told') await (await import('./silent.ts')).traced();
+  if (scenario === 'server-traced-sdk' || scenario === 'server-told') await (await import('./traces.ts')).startSilentSdk();
   const { createMesh } = await import('inmesh');
   const { memorySource } = await import('@inmesh/policy/source');
   const { twentyPolicies } = await import('./inbound-policy.ts');
@@ -43,6 +43,7 @@ async function open(): Promise<Server> {
     policy: memorySource([{ file: 'bench.yaml', text: scenario === 'server-authorized' ? twentyPolicies(jwks) : '' }]),
     workload: { name: 'echo', namespace: 'default' },
     identity: false,
+    ...(scenario === 'server-untraced' ? { tracing: false as const } : {}),
   });
   return mesh.createServer(handler);
 }

@@ -10,19 +10,3 @@ export async function silentMesh(yaml: string): Promise<Mesh> {
   if (!parsed.ok) throw new Error('the policy of the bench is wrong');
   return Mesh.create(resolve(parsed.document, workload({ name: 'bench', namespace: 'default' })), parsed.document.fingerprint);
 }
-
-/** OpenTelemetry's SDK, with what it would send thrown away. */
-export async function traced(): Promise<void> {
-  const { NodeSDK } = await import('@opentelemetry/sdk-node');
-  const { BatchSpanProcessor } = await import('@opentelemetry/sdk-trace');
-  const exporter = {
-    export: (_spans: unknown, done: (result: { code: number }) => void) => done({ code: 0 }),
-    shutdown: () => Promise.resolve(),
-  };
-  new NodeSDK({
-    serviceName: 'bench',
-    autoDetectResources: false,
-    metricReaders: [],
-    spanProcessors: [new BatchSpanProcessor({ exporter })],
-  }).start();
-}

@@ -5,7 +5,7 @@ import { request } from 'node:http';
 import { connect, createServer as createHttp2Server } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { Client } from 'undici';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { echo, echoClient } from '../support/echo-grpc.ts';
 import { meshOf, serviceEntry, type TestMesh, virtualService, destinationRule } from '../support/mesh.ts';
 import { say, upstream, type Upstream } from '../support/upstream.ts';
@@ -79,7 +79,7 @@ const post = (port: number, headers: object, path = '/'): Promise<string> =>
 const onward = (url = `http://${NEXT}/`): Promise<unknown> => mesh.fetch(url).then((answer) => answer.text());
 
 describe('a request that is served hands on what it came with, through', () => {
-  it('node:http, with calls made at once, after a timer, and from events of its body', async () => {
+  it('node:http, with calls made at once, after a timer, from events of its body, and of the answer', async () => {
     const listening = await mesh.listen((incoming, response) => {
       const calls = [onward(), new Promise((resolve) => setTimeout(resolve, 5)).then(() => onward())];
       incoming.on('data', () => calls.push(onward()));
@@ -87,10 +87,12 @@ describe('a request that is served hands on what it came with, through', () => {
         calls.push(onward());
         void Promise.all(calls).then(() => response.end('done'));
       });
+      response.on('finish', () => void onward());
+      response.on('close', () => void onward());
     }, 0);
     closing.push(() => listening.close());
     expect(await post(listening.port, SENT)).toBe('done');
-    expect(next.seen.length).toBeGreaterThanOrEqual(4);
+    await vi.waitFor(() => expect(next.seen.length).toBeGreaterThanOrEqual(6));
     for (const { headers } of next.seen) expect(headers).toMatchObject(SENT);
   });
 
@@ -291,6 +293,20 @@ describe('what calls carry', () => {
     expect(await serve({ 'end-user': 'jason' }, { url: `http://${REVIEWS}/`, headers: { 'end-user': 'anna' } })).toBe('v1');
     const [v1, v2] = reviews.map(({ seen }) => seen.map(({ headers }) => headers['end-user']));
     expect({ v1, v2 }).toEqual({ v1: ['anna', 'anna'], v2: ['jason'] });
+  });
+
+  it('is the same in a mirrored copy', async () => {
+    await using mirrored = await meshOf(
+      serviceEntry(NEXT, [next.port]) +
+        serviceEntry(PARTNER, [partner.port]) +
+        virtualService(NEXT, `- route: [{ destination: { host: ${NEXT} } }]\n  mirror: { host: ${PARTNER} }`),
+    );
+    await using listening = await mirrored.listen((_incoming, response) => {
+      void mirrored.fetch(`http://${NEXT}/`).then(() => response.end());
+    }, 0);
+    await post(listening.port, SENT);
+    await vi.waitFor(() => expect(partner.seen).toHaveLength(1));
+    for (const { headers } of [...next.seen, ...partner.seen]) expect(headers).toMatchObject(SENT);
   });
 
   it('is no trace outside a request, but an x-request-id of its own', async () => {

@@ -74,7 +74,6 @@ export class RequestOutlet implements Outlet {
     if (edits.response.length > 0) editResponse(this.#response, edits.response);
     request.mesh = new Told(exchange);
     exchange.life.trace?.bind(request);
-    exchange.life.trace?.bind(this.#response);
     this.#pass();
   }
 

@@ -19,7 +19,7 @@ describe('traceparent', () => {
   it('reads back what it writes', () => {
     fc.assert(
       fc.property(reference, (span) => {
-        expect(parseTraceparent(formatTraceparent(span))).toEqual(span);
+        expect(parseTraceparent(formatTraceparent(span))).toMatchObject(span);
       }),
     );
   });
@@ -89,7 +89,7 @@ describe('what a request says of its trace', () => {
 
   it('is W3C’s word first; B3 beside it is handed on all the same', () => {
     const { span, formats, lines } = readTrace(testCall({ headers: { traceparent, b3 } }));
-    expect(span).toEqual({ traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', flags: 1 });
+    expect(span).toMatchObject({ traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', flags: 1 });
     expect(formats).toBe(Format.W3C | Format.B3);
     expect(lines).toEqual(['traceparent', traceparent, 'b3', b3]);
   });

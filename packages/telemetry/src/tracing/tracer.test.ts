@@ -1,7 +1,7 @@
 import type { Call, InboundInfo, RouteInfo, Trace } from '@inmesh/core';
 import { seededRandom, testCall, testEndedCall, testWorkload } from '@inmesh/core/testing';
 import { DEFAULT_TELEMETRY, type TracingRule } from '@inmesh/policy';
-import { context, SamplingDecision, trace } from '@opentelemetry/api';
+import { context, SamplingDecision, SpanKind, trace } from '@opentelemetry/api';
 import { InMemorySpanExporter, type Sampler, SimpleSpanProcessor } from '@opentelemetry/sdk-trace';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -157,6 +157,18 @@ describe('with an SDK', () => {
     const begun = mine.inbound(info)!(call, true)!;
     mine.observer.inbound!(info)(undefined as never).ended(testEndedCall({ call, trace: begun }));
     expect(exporter.getFinishedSpans()).toEqual([]);
+  });
+
+  it('makes a span of a request that is served within another, unless somebody else has made one', () => {
+    const mine = tracer();
+    const info = server({ sampling: 100 });
+    const outer = mine.inbound(info)!(testCall(), false)!;
+    const inner = outer.run(() => mine.inbound(info)!(testCall(), false)!);
+    expect(inner.traceId).not.toBe('');
+    expect(inner.traceId).not.toBe(outer.traceId);
+    const theirs = trace.getTracer('theirs').startSpan('GET', { kind: SpanKind.SERVER });
+    const kept = context.with(trace.setSpan(context.active(), theirs), () => mine.inbound(info)!(testCall(), false)!);
+    expect(kept.traceId).toBe('');
   });
 
   it('says nothing of calls made for the exporter itself', () => {

@@ -22,7 +22,7 @@ import { type Company, handedOn, linesOf, NO_LINES, NOTHING_GOES_OUT, outgoing }
 import { type Propagators, propagatorsFrom } from './propagators.ts';
 import { policySampling } from './sampler.ts';
 import { choose, isSuppressed, sdkTracer } from './sdk.ts';
-import { type Served, served } from './served.ts';
+import { Served, served } from './served.ts';
 import { RANDOM, SAMPLED, type SpanReference } from './span-reference.ts';
 import { type Common, finishTrace, InboundTrace, OutboundTrace } from './traces.ts';
 import { MemberList, parseTracestate } from './tracestate.ts';
@@ -57,6 +57,8 @@ export function createTracer(options: TracerOptions): MeshTracer {
       if (!rule.spans && !rule.propagation) return undefined;
       policySampling.percent = rule.sampling;
       const common = commonOf(info, options);
+      const kept = (): boolean => random() * 100 < rule.sampling;
+      const beginning: Beginning = { kind: SpanKind.CLIENT, attributes: clientAttributes, kept };
       return (call) => {
         const within = context.active();
         // The exporters' own calls are made so: they are of no trace.
@@ -75,12 +77,7 @@ export function createTracer(options: TracerOptions): MeshTracer {
           return new OutboundTrace(reference, company.requestId, out, true, { span: above, ours: false, common });
         }
         const parent = parentOf(call, within, mine);
-        const begun = begin(sdk, parent, {
-          name: spanName(call),
-          kind: SpanKind.CLIENT,
-          attributes: () => clientAttributes(call),
-          kept: () => random() * 100 < rule.sampling,
-        });
+        const begun = begin(sdk, parent, call, beginning);
         const lines = linesOf(begun.reference, begun.tracestate, formats | parent.formats);
         const out = rule.propagation ? outgoing(call, lines, company) : NOTHING_GOES_OUT;
         const told = begun.span === undefined ? undefined : { span: begun.span, ours: true, common };
@@ -90,21 +87,19 @@ export function createTracer(options: TracerOptions): MeshTracer {
     inbound: (info) => {
       const rule = info.telemetry.tracing;
       const common = commonOf(info, options);
+      const kept = (): boolean => random() * 100 < rule.sampling;
+      const beginning: Beginning = { kind: SpanKind.SERVER, attributes: serverAttributes, kept };
       return (call, instrumented) => {
         const incoming = readTrace(call);
         const baggage = readBaggage(call);
         const sdk = rule.spans && !instrumented ? sdkTracer() : undefined;
         const entries = sdk === undefined || baggage === '' ? undefined : propagation.createBaggage(parseBaggage(baggage));
         const requestId = readRequestId(call) || randomUUID();
-        const given: Served = { trace: incoming, requestId, baggage, entries, forwarded: readForwarded(call, forward) };
+        const given = new Served(incoming, requestId, baggage, entries, readForwarded(call, forward));
         // What stands behind a middleware may be a server whose instrumentation has begun its span already.
-        if (sdk === undefined || isKind(trace.getSpan(context.active()), SpanKind.SERVER)) return new InboundTrace(incoming.span, given);
-        const { span, reference, tracestate } = begin(sdk, remoteParent(incoming), {
-          name: spanName(call),
-          kind: SpanKind.SERVER,
-          attributes: () => serverAttributes(call),
-          kept: () => random() * 100 < rule.sampling,
-        });
+        if (sdk === undefined || hasSpan()) return new InboundTrace(incoming.span, given);
+        const { span, reference, tracestate } = begin(sdk, remoteParent(incoming), call, beginning);
+        if (span !== undefined) ours.add(span);
         const here = span ?? trace.wrapSpanContext(spanContextOf(reference, tracestate));
         const rooted = trace.setSpan(ROOT_CONTEXT, here);
         const within = entries === undefined ? rooted : propagation.setBaggage(rooted, entries);
@@ -168,10 +163,10 @@ function remoteParent({ span, sampled, tracestate, formats }: TraceHeaders, with
   return { reference: span, sampled, tracestate, formats, context: within };
 }
 
+/** How spans of one side begin. */
 interface Beginning {
-  readonly name: string;
   readonly kind: SpanKind;
-  readonly attributes: () => Attributes;
+  readonly attributes: (call: Call) => Attributes;
   /** Drawn where nobody has decided. */
   readonly kept: () => boolean;
 }
@@ -184,17 +179,17 @@ interface Begun {
 }
 
 /** A span where its trace is kept; else ids alone, which cost a tenth of one. */
-function begin(sdk: SdkTracer, parent: Parent, { name, kind, attributes, kept }: Beginning): Begun {
+function begin(sdk: SdkTracer, parent: Parent, call: Call, { kind, attributes, kept }: Beginning): Begun {
   const { reference, sampled, tracestate } = parent;
   const random = (reference?.flags ?? 0) & RANDOM;
   if (!(sampled ?? kept())) {
     const traceId = reference?.traceId ?? newTraceId();
     return { span: undefined, reference: { traceId, spanId: newSpanId(), flags: random }, tracestate };
   }
-  const remote = reference === undefined ? undefined : spanContextOf({ ...reference, flags: reference.flags | SAMPLED }, tracestate);
+  const remote = reference === undefined ? undefined : { ...spanContextOf(reference, tracestate), traceFlags: SAMPLED };
   const known = trace.getSpanContext(parent.context)?.spanId === reference?.spanId;
   const within = remote === undefined || known ? parent.context : trace.setSpanContext(parent.context, { ...remote, isRemote: true });
-  const span = sdk.startSpan(name, { kind, attributes: attributes() }, choose(within));
+  const span = sdk.startSpan(spanName(call), { kind, attributes: attributes(call) }, choose(within));
   const own = span.spanContext();
   const begun = { reference: { ...referenceTo(own), flags: (own.traceFlags & SAMPLED) | random }, tracestate: tracestateOf(own) };
   return { span: span.isRecording() ? span : undefined, ...begun };
@@ -213,6 +208,14 @@ function spanContextOf({ traceId, spanId, flags }: SpanReference, tracestate: st
 
 const isKind = (span: Span | undefined, kind: SpanKind): boolean =>
   span !== undefined && span.isRecording() && (span as { readonly kind?: SpanKind }).kind === kind;
+
+/** Server spans made here: a request may be served in the context of another one (`inject` of Fastify, a connection both came on). */
+const ours = new WeakSet<Span>();
+
+function hasSpan(): boolean {
+  const active = trace.getSpan(context.active());
+  return isKind(active, SpanKind.SERVER) && !ours.has(active!);
+}
 
 /** Somebody's instrumentation of a client made it for this very call: ours are never active. */
 const isTellingOfThis = (span: Span): boolean => isKind(span, SpanKind.CLIENT);

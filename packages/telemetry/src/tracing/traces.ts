@@ -1,5 +1,7 @@
 import type { EndedCall, Endpoint, InboundInfo, RouteInfo, Trace } from '@inmesh/core';
 import { type Attributes, type Context, context, type Span } from '@opentelemetry/api';
+import { channel } from 'node:diagnostics_channel';
+import { EventEmitter } from 'node:events';
 import { describe } from './attributes.ts';
 import type { Tags } from './custom-tags.ts';
 import type { Outgoing } from './outgoing.ts';
@@ -80,7 +82,7 @@ export class OutboundTrace extends CallTrace {
   readonly #outgoing: Outgoing;
   readonly #silent: boolean;
 
-  /** `silent`: the wire's own instrumentation must not tell of it again. */
+  /** `silent`: instrumentation of the wire must not tell of it again. */
   constructor(reference: SpanReference | undefined, requestId: string, outgoing: Outgoing, silent: boolean, told?: Told) {
     super(reference, requestId, told);
     this.#outgoing = outgoing;
@@ -97,7 +99,8 @@ export class OutboundTrace extends CallTrace {
   }
 
   send<T>(dispatch: () => T): T {
-    return this.#silent ? silenced(dispatch) : dispatch();
+    // A context of its own is dear: only where somebody would hear.
+    return this.#silent && wire.hasSubscribers ? silenced(dispatch) : dispatch();
   }
 
   readonly run = asItIs;
@@ -105,7 +108,31 @@ export class OutboundTrace extends CallTrace {
   bind(): void {}
 }
 
-type Emit = (...args: unknown[]) => unknown;
+/** Where undici says that a request begins, and its instrumentation listens. */
+const wire = channel('undici:request:create');
+
+type Emit = (this: Bound, ...args: unknown[]) => unknown;
+
+const TRACE = Symbol('inmesh.trace');
+/** Its own, where it had one. */
+const EMIT = Symbol('inmesh.emit');
+
+interface Bound {
+  [TRACE]?: InboundTrace;
+  [EMIT]?: Emit;
+  emit: Emit;
+  listenerCount: (event: unknown) => number;
+}
+
+const plainEmit = EventEmitter.prototype.emit as unknown as Emit;
+
+function emitWithin(this: Bound, ...args: unknown[]): unknown {
+  const emit = this[EMIT] ?? plainEmit;
+  const trace = this[TRACE]!;
+  // The program's own doing, in a context it has perhaps made narrower. And most events nobody hears: to enter a context is dear.
+  if (trace.isCurrent() || this.listenerCount(args[0]) === 0) return emit.apply(this, args);
+  return trace.run(() => emit.apply(this, args));
+}
 
 /** Of a call that came in. */
 export class InboundTrace extends CallTrace {
@@ -125,18 +152,16 @@ export class InboundTrace extends CallTrace {
     return served.run(this.#served, () => context.with(within, program));
   }
 
-  /** By `emit`, where all events come by, whoever listens when. */
+  /** By `emit`, where all events come by, whoever listens when. One function for all: a closure per request would die slowly. */
   bind(emitter: object): void {
-    const emitting = emitter as { emit: Emit };
-    const { emit } = emitting;
-    const mine = this.#served;
-    const within = this.#context;
-    emitting.emit = (...args) => {
-      // The program's own doing, in a context it has perhaps made narrower.
-      if (served.getStore() === mine) return emit.apply(emitter, args);
-      if (within === undefined) return served.run(mine, () => emit.apply(emitter, args));
-      return served.run(mine, () => context.with(within, () => emit.apply(emitter, args)));
-    };
+    const bound = emitter as Bound;
+    bound[TRACE] = this;
+    if (Object.hasOwn(emitter, 'emit')) bound[EMIT] = bound.emit;
+    bound.emit = emitWithin;
+  }
+
+  isCurrent(): boolean {
+    return served.getStore() === this.#served;
   }
 
   get shadow(): Trace {
