@@ -172,6 +172,19 @@ describe('a swap of policies', () => {
     expect(mesh.status().rejected).toBeNull();
   });
 
+  it('that is adjusted keeps its version and its time, what was refused since, and is told to nobody', async () => {
+    const { mesh, events } = await setting();
+    mesh.reject('two', 'no YAML');
+    const before = mesh.status();
+    const told = events.length;
+    mesh.adjust(model({ routes: [route({ timeoutMs: 5000 })] }));
+    expect(mesh.model.hosts[0]!.routes[0]!.timeoutMs).toBe(5000);
+    const { version, appliedAt, rejected } = mesh.status();
+    expect({ version, appliedAt, rejected }).toEqual({ version: before.version, appliedAt: before.appliedAt, rejected: before.rejected });
+    expect(rejected).not.toBeNull();
+    expect(events.length).toBe(told);
+  });
+
   it('a hundred times leaves no more than the first', async () => {
     const { mesh } = await setting();
     const before = mesh.status().leases;

@@ -3,7 +3,8 @@ import { defaulted, filled, must, optional, required } from '../schema/fields.ts
 import { destinationHost, longDuration, oneOf, positiveDuration } from '../schema/scalars.ts';
 import { inmeshKind, type Check } from './kind.ts';
 
-const ALL = { honoured: 'HGWTS' } as const;
+// Connections of TCP have no outcome to judge.
+const ALL = { honoured: 'HGWS' } as const;
 const HOUR = 3_600_000;
 
 const share = v.pipe(
@@ -31,7 +32,7 @@ const schema = v.object({
       availability: optional(v.object({}), 'Good is a call that is answered, and not with 5xx or a gRPC status that stands for one.'),
       latency: optional(
         v.object({ threshold: required(positiveDuration, 'Longest time of a good call.') }),
-        'Good is a call that ends in time.',
+        'Good is such a call that ends in time.',
       ),
     }),
     'What makes a call good: exactly one of these.',

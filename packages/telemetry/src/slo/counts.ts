@@ -68,7 +68,7 @@ const RINGS = [
 ] as const;
 
 /**
- * Good and bad calls over windows up to `windowMs`, in memory that does not grow with them: 16 KB for 30 days. A call is two additions; what
+ * Good and bad calls over windows up to `windowMs`, in memory that does not grow with them: 16 KB for 30 days. A call is a few additions; what
  * a slot held is passed on when the next one begins. Times are the clock's, monotonic.
  */
 export class Counts {
