@@ -3,7 +3,7 @@ import { destinationRule, meshOf, serviceEntry, type TestMesh, virtualService } 
 import { type Upstream, upstream } from '../support/upstream.ts';
 
 const HOST = 'reviews.example.com';
-const URL = `http://${HOST}/`;
+const REVIEWS = `http://${HOST}/`;
 const RULE = 'ServiceLevelObjective default/reviews';
 
 /** Over an hour: the only alert is one over five minutes and that hour. */
@@ -37,7 +37,7 @@ describe('an objective whose budget burns', () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     failing = false;
     [v1, v2] = await Promise.all([0, 1].map(() => upstream((_, response) => void response.writeHead(failing ? 503 : 200).end()))) as [Upstream, Upstream]; // prettier-ignore
-    mesh = await meshOf(policy([90, 10]));
+    mesh = await meshOf(policy([90, 10]), { admin: 0 });
   });
 
   afterEach(async () => {
@@ -49,11 +49,11 @@ describe('an objective whose budget burns', () => {
   /** Attempts the servers saw for some calls, and which of them. */
   async function calls(many: number): Promise<{ attempts: number; toV2: number }> {
     const before = [v1.seen.length, v2.seen.length] as const;
-    for (let call = 0; call < many; call += 1) await (await mesh.fetch(URL)).text();
+    for (let call = 0; call < many; call += 1) await (await mesh.fetch(REVIEWS)).text();
     const seen = [v1.seen.length - before[0], v2.seen.length - before[1]] as const;
     return { attempts: seen[0] + seen[1], toV2: seen[1] };
   }
-  const [state, explained] = [() => mesh.status().objectives[0]!.state, () => mesh.explain({ method: 'GET', url: URL })];
+  const [state, explained] = [() => mesh.status().objectives[0]!.state, () => mesh.explain({ method: 'GET', url: REVIEWS })];
   const shares = (): readonly number[] => explained().clusters.map(({ share }) => Math.round(share * 100));
   /** Minutes, in each of which somebody looks, as a scrape or the mesh's own timer does. */
   const pass = (minutes: number): void => {
@@ -102,6 +102,11 @@ describe('an objective whose budget burns', () => {
     expect(explained().why).toContain(
       `${RULE} burns its budget: the weights stay as they were when that began (10 to outbound|80|v2|${HOST}, 90 to outbound|80|v1|${HOST}), the document says 1 to outbound|80|v1|${HOST}, 99 to outbound|80|v2|${HOST}`,
     );
+    // A rule for other calls is another split; the one that was is known again when it comes back.
+    mesh.set(policy([50, 50]).replace('- name: split', '- name: split\n    match: [{ uri: { exact: / } }]'));
+    await vi.waitFor(() => expect(shares()).toEqual([50, 50]));
+    mesh.set(policy([1, 99]));
+    await vi.waitFor(() => expect(shares()).toEqual([90, 10]));
     failing = false;
     expect((await calls(60)).toV2).toBeLessThan(30);
     pass(12);
@@ -139,13 +144,15 @@ describe('an objective whose budget burns', () => {
     expect(mesh.status().objectives).toEqual([]);
   });
 
-  it('is in the metrics', async () => {
+  it('is in the metrics, and on the admin port', async () => {
     await burn();
     const lines = mesh
       .metrics()
       .split('\n')
       .filter((line) => line.startsWith('inmesh_slo_'));
     expect(lines).toContain(`inmesh_slo_burn_rate{slo="default/reviews",service="${HOST}",reporter="source",window="5m"} 100`);
+    const page = await fetch(new URL('/slo', mesh.adminUrl));
+    expect(await page.json()).toMatchObject([{ resource: RULE, reporter: 'source', total: 6, bad: 6, state: 'page' }]);
     expect(lines).toContain(`inmesh_slo_events_total{slo="default/reviews",service="${HOST}",reporter="source"} 6`);
   });
 });
