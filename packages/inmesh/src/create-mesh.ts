@@ -3,7 +3,6 @@ import {
   type CertificateSource,
   type Explanation,
   type ExplainRequest,
-  joinObservers,
   Mesh as Engine,
   MeshError,
   type MeshEvent,
@@ -34,7 +33,7 @@ import { tokenVerifiers } from '@inmesh/identity';
 import { type DnsOptions, openDns } from './dns.ts';
 import type { Facts } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
-import { type Metrics, type MetricsOptions, openMetrics } from './metrics.ts';
+import type { MetricsOptions } from './metrics.ts';
 import { policyFrom } from './policy.ts';
 import { openTelemetry, type Telemetry } from './telemetry.ts';
 import { openRegistries } from './registries.ts';

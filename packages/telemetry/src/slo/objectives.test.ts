@@ -49,9 +49,9 @@ function calls(
   bad: number,
   { over = 0, ms = 1, from = route }: { readonly over?: number; readonly ms?: number; readonly from?: RouteInfo } = {},
 ): void {
-  const { ended } = slo.route(from);
+  const counted = slo.route(from);
   for (let call = 0; call < good + bad; call += 1) {
-    ended(testEndedCall({ call: testCall(), status: call < good ? 200 : 503, ms }));
+    counted.ended(testEndedCall({ call: testCall(), status: call < good ? 200 : 503, ms }));
     clock.advance(over / (good + bad));
   }
 }

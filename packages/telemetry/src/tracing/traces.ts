@@ -124,7 +124,8 @@ interface Bound {
   listenerCount: (event: unknown) => number;
 }
 
-const plainEmit = EventEmitter.prototype.emit as unknown as Emit;
+// Called with the emitter as `this`, always.
+const plainEmit = Reflect.get(EventEmitter.prototype, 'emit') as unknown as Emit;
 
 function emitWithin(this: Bound, ...args: unknown[]): unknown {
   const emit = this[EMIT] ?? plainEmit;
