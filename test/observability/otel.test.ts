@@ -1,5 +1,5 @@
 import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { fetched } from '../support/debian.ts';
 import { serviceEntry } from '../support/mesh.ts';
 import { say, upstream, type Upstream } from '../support/upstream.ts';
 
@@ -49,6 +50,9 @@ let next: Upstream;
 let collector: Server;
 let folder: string;
 const exported: Exported[] = [];
+/** Bodies by path, as they came. */
+const bodies = new Map<string, Buffer[]>();
+const protoc = fetched('protoc', 'scripts/get-protoc.sh');
 
 beforeAll(async () => {
   next = await upstream(say('hello'));
@@ -59,7 +63,9 @@ beforeAll(async () => {
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const body = Buffer.concat(chunks);
-      exported.push(decode(request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body));
+      const plain = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
+      bodies.set(request.url!, [...(bodies.get(request.url!) ?? []), plain]);
+      if (request.url === '/v1/traces') exported.push(decode(plain));
       response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
     });
   });
@@ -75,6 +81,7 @@ afterAll(async () => {
 
 beforeEach(() => {
   exported.length = next.seen.length = 0;
+  bodies.clear();
 });
 
 /** Runs a program as an operator starts it. */
@@ -161,6 +168,34 @@ process.exit(0);
     expect(kept).toBeLessThan(20);
     // Not drawn twice, which would leave one in ten thousand.
     expect(spans).toHaveLength(kept);
+  });
+});
+
+describe.skipIf(protoc.skip)(`what is sent, as ${protoc.title} reads it`, () => {
+  const read = (message: string, body: Buffer): string =>
+    execFileSync(protoc.path, [`--decode=opentelemetry.proto.collector.trace.v1.${message}`, '--proto_path', join(import.meta.dirname, '../support'), 'otlp.proto'], { input: body }).toString(); // prettier-ignore
+
+  it('is the metrics of the mesh under Istio’s names, beside the spans', async () => {
+    await run(calls, both, { OTEL_METRICS_EXPORTER: 'otlp', OTEL_METRIC_EXPORT_INTERVAL: '150' });
+    const metrics = read('ExportMetricsServiceRequest', bodies.get('/v1/metrics')!.at(-1)!);
+    const [, counted = ''] = /metrics \{\s+name: "istio_requests_total"([\s\S]*?)\n    \}/.exec(metrics) ?? [];
+    expect(counted).toContain('is_monotonic: true');
+    expect(counted).toMatch(/key: "destination_service"\s+value \{\s+string_value: "next\.example\.com"/);
+    expect(counted).toMatch(/as_double: 2\n/);
+    for (const name of [
+      'istio_request_duration_milliseconds',
+      'envoy_cluster_upstream_rq_total',
+      'inmesh_policy_info',
+      'process_resident_memory_bytes',
+    ])
+      expect(metrics).toContain(`name: "${name}"`);
+    expect(metrics).toMatch(/key: "service.name"\s+value \{\s+string_value: "cart"/);
+    expect(read('ExportTraceServiceRequest', bodies.get('/v1/traces')![0]!)).toMatch(/trace_id: "\\n\\367e\\031/);
+  });
+
+  it('is no metrics where none are asked for', async () => {
+    await run(calls, both, { OTEL_METRIC_EXPORT_INTERVAL: '50' });
+    expect(bodies.has('/v1/metrics')).toBe(false);
   });
 });
 

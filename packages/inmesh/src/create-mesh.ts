@@ -34,6 +34,7 @@ import { type DnsOptions, openDns } from './dns.ts';
 import type { Facts } from './environment.ts';
 import { detectCertificates, Keyring } from './identity.ts';
 import type { MetricsOptions } from './metrics.ts';
+import { announceMetrics } from './otel-metrics.ts';
 import { policyFrom } from './policy.ts';
 import { openTelemetry, type Telemetry } from './telemetry.ts';
 import { openRegistries } from './registries.ts';
@@ -287,6 +288,7 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
       identity: identityStatus(keyring),
     }),
   });
+  const unannounce = announceMetrics(() => metrics.producer());
   const address = adminAddress(options.admin);
   // Loaded only when asked for: most processes never open it.
   const admin =
@@ -319,6 +321,7 @@ async function assemble(engine: Engine, parts: Parts): Promise<Mesh> {
     await engine.close(Math.max(0, graceMs - (systemClock.now() - began)));
     // Whoever took longer than the grace is ended.
     await Promise.all([dispatcher.destroy(), admin?.close()]);
+    unannounce();
     for (const { close: release } of registries) release?.();
     // What was accepted is there at the next start.
     await source.lastGood?.idle();

@@ -7,6 +7,7 @@ import { canonicalRevision, canonicalService, type Workload } from '@inmesh/poli
 import { policySampler } from '@inmesh/telemetry';
 import type { startNodeSdk } from '@opentelemetry/sdk-node';
 import { randomUUID } from 'node:crypto';
+import { otlpMetrics } from './otel-metrics.ts';
 import { findWorkload } from './whereabouts.ts';
 
 type SdkOptions = NonNullable<Parameters<typeof startNodeSdk>[0]>;
@@ -25,15 +26,18 @@ export interface Otel extends AsyncDisposable {
 
 /**
  * Starts OpenTelemetry's SDK. Its resource names the workload as Istio does (OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win); traces that
- * the program begins are kept in the share the policy says, unless OTEL_TRACES_SAMPLER says another. Throws MISUSE if @opentelemetry/sdk-node
+ * the program begins are kept in the share the policy says, unless OTEL_TRACES_SAMPLER says another; the metrics of the mesh go with those of
+ * the program, where OTEL_METRICS_EXPORTER is `otlp`, its default. Throws MISUSE if @opentelemetry/sdk-node
  * is not installed.
  */
 export async function startOtel({ workload, sdk = {} }: OtelOptions = {}): Promise<Otel> {
   const { startNodeSdk: start } = await load();
   const { workload: me } = await findWorkload(workload, []);
+  const metricReaders = otlpMetrics(import.meta.resolve('@opentelemetry/sdk-node'), process.env);
   const { shutdown } = start({
     resourceAttributes: unsaid(resourceOf(me, process.env), process.env),
     ...(process.env['OTEL_TRACES_SAMPLER'] === undefined ? { sampler: policySampler() } : {}),
+    ...(metricReaders === undefined ? {} : { metricReaders: metricReaders as NonNullable<SdkOptions['metricReaders']> }),
     ...sdk,
   });
   let ended: Promise<void> | undefined;
