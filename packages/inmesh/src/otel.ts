@@ -37,7 +37,7 @@ export async function startOtel({ workload, sdk = {} }: OtelOptions = {}): Promi
   const { shutdown } = start({
     resourceAttributes: unsaid(resourceOf(me, process.env), process.env),
     ...(process.env['OTEL_TRACES_SAMPLER'] === undefined ? { sampler: policySampler() } : {}),
-    ...(metricReaders === undefined ? {} : { metricReaders: metricReaders as NonNullable<SdkOptions['metricReaders']> }),
+    ...(metricReaders === undefined ? {} : { metricReaders: metricReaders as never[] }),
     ...sdk,
   });
   let ended: Promise<void> | undefined;
