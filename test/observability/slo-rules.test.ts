@@ -48,7 +48,9 @@ describe('rules for other tools', () => {
         },
       },
     ]);
-    expect(text).toContain('# ServiceLevelObjective default/fast: fast is over 7d: sloth generate --default-slo-period=7d\n');
+    expect(text).toContain(
+      '# ServiceLevelObjective default/fast: fast is over 7d: sloth generate --default-slo-period=7d, with --slo-period-windows-path for its alerts\n',
+    );
     expect(text.match(/^#/gm)).toHaveLength(1);
   });
 

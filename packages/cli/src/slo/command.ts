@@ -33,7 +33,7 @@ export function addSlo(program: Command, io: Io, end: (exit: Exit) => void): voi
       `
 Examples:
   inmesh slo export -f policy/ --format prometheus -o slo-rules.yaml && promtool check rules slo-rules.yaml
-  inmesh slo export -f policy/ --format sloth | sloth generate -i -
+  inmesh slo export -f policy/ --format sloth -o sloth.yaml && sloth generate -i sloth.yaml
   inmesh slo export -f policy/ --format pyrra | kubectl apply -f -
 
 ${EXIT_CODES}`,

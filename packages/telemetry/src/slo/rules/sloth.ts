@@ -32,8 +32,10 @@ function slo(objective: DeclaredObjective): object {
   };
 }
 
-/** Sloth has one window for all it is given at once. */
+/** Sloth has one window for all it is given at once, and alerts for 28 and 30 days; others it must be given. */
 export const slothRemarks = (objective: DeclaredObjective): readonly string[] => {
   const period = promDuration(objective.windowMs);
-  return period === SLOTH_PERIOD ? [] : [`${objective.name} is over ${period}: sloth generate --default-slo-period=${period}`];
+  return period === SLOTH_PERIOD
+    ? []
+    : [`${objective.name} is over ${period}: sloth generate --default-slo-period=${period}, with --slo-period-windows-path for its alerts`];
 };
