@@ -112,12 +112,25 @@ describe('what the program is given', () => {
     });
     await talk(
       port,
-      get('/', ['X-Envoy-Peer: a', 'X-Twice: 1', 'x_user: root', 'x-twice: 2', 'X-Inmesh-Deadline: 5000', 'x-inmesh-flags: UH']),
+      get('/', [
+        'X-Envoy-Peer: a',
+        'X-Twice: 1',
+        'x_user: root',
+        'x-twice: 2',
+        'X-Inmesh-Deadline: 5000',
+        'x-inmesh-flags: UH',
+        'X-Request-Id: r',
+      ]),
       100,
     );
-    expect(forms!.headers).toEqual({ host: 'shop', 'x-twice': '1, 2', 'x-inmesh-deadline': '5000' });
-    expect({ ...forms!.distinct }).toEqual({ host: ['shop'], 'x-twice': ['1', '2'], 'x-inmesh-deadline': ['5000'] });
-    expect(forms!.raw).toEqual(['Host', 'shop', 'X-Twice', '1', 'x-twice', '2', 'X-Inmesh-Deadline', '5000']);
+    expect(forms!.headers).toEqual({ host: 'shop', 'x-twice': '1, 2', 'x-inmesh-deadline': '5000', 'x-request-id': 'r' });
+    expect({ ...forms!.distinct }).toEqual({
+      host: ['shop'],
+      'x-twice': ['1', '2'],
+      'x-inmesh-deadline': ['5000'],
+      'x-request-id': ['r'],
+    });
+    expect(forms!.raw).toEqual(['Host', 'shop', 'X-Twice', '1', 'x-twice', '2', 'X-Inmesh-Deadline', '5000', 'X-Request-Id', 'r']);
   });
 
   it('has the client behind as many proxies as are trusted, and the peer where they name none', async () => {

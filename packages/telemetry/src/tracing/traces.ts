@@ -124,8 +124,7 @@ interface Bound {
   listenerCount: (event: unknown) => number;
 }
 
-// Called with the emitter as `this`, always.
-const plainEmit = Reflect.get(EventEmitter.prototype, 'emit') as unknown as Emit;
+const { emit: plainEmit } = EventEmitter.prototype as unknown as Pick<Bound, 'emit'>;
 
 function emitWithin(this: Bound, ...args: unknown[]): unknown {
   const emit = this[EMIT] ?? plainEmit;
