@@ -38,7 +38,7 @@ describe('trace', () => {
 
   it('shows the program the id of its request where the caller sent none', () => {
     const { passed } = through('inbound', testExchange(), place('made'));
-    expect(passed.edits.request).toEqual([{ op: 'set', name: 'x-request-id', value: 'made' }]);
+    expect(passed.edits.request).toEqual([{ op: 'add', name: 'x-request-id', value: 'made' }]);
     const sent = through('inbound', testExchange({ call: { headers: { 'x-request-id': 'sent' } } }), place('sent'));
     expect(sent.passed.edits.request).toEqual([]);
   });

@@ -28,7 +28,7 @@ export const trace: FilterKind<Tracing> = {
       life.trace = begun;
       // The program, and whoever writes logs, shall find it where they look for it.
       if (begun !== undefined && begun.requestId !== '' && call.header(REQUEST_ID_HEADER) === undefined)
-        exchange.edits = { ...edits, request: [...edits.request, { op: 'set', name: REQUEST_ID_HEADER, value: begun.requestId }] };
+        exchange.edits = { ...edits, request: [...edits.request, { op: 'add', name: REQUEST_ID_HEADER, value: begun.requestId }] };
       return next(exchange, transport);
     },
 };

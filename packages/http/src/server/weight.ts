@@ -15,7 +15,7 @@ interface Marked extends Socket {
  * What a call of HTTP/1 weighed, by what passed its connection since the call before: exact for whole connections, and for each call
  * unless its caller sends the next before the answer. Framing of chunks counts as body.
  */
-export function weigh({ socket, headers }: IncomingMessage, response: ServerResponse, life: Life): void {
+export function weigh({ socket, rawHeaders }: IncomingMessage, response: ServerResponse, life: Life): void {
   const marked = socket as Marked;
   const mark = (marked[MARK] ??= { read: 0, written: 0 });
   const { bytesRead, bytesWritten } = marked;
@@ -25,8 +25,7 @@ export function weigh({ socket, headers }: IncomingMessage, response: ServerResp
   mark.written = bytesWritten;
   // Not a socket at all: an injected request.
   if (!(up >= 0 && down >= 0)) return;
-  const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
-  life.requestHead = hasBody ? Math.min(life.requestHead, up) : up;
+  life.requestHead = hasBody(rawHeaders) ? Math.min(life.requestHead, up) : up;
   life.requestBytes = up - life.requestHead;
   // Node keeps the head it has written; without one nothing was.
   const { _header: written } = response as { _header?: string | null };
@@ -35,6 +34,16 @@ export function weigh({ socket, headers }: IncomingMessage, response: ServerResp
 }
 
 type Chunks = Parameters<NonNullable<Writable['_writev']>>[0];
+
+/** By its lines: to ask for the parsed headers would make Node parse them, which a program may never need. */
+function hasBody(rawHeaders: readonly string[]): boolean {
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const { length } = rawHeaders[at]!;
+    // content-length, transfer-encoding
+    if ((length === 14 || length === 17) && /^(?:content-length|transfer-encoding)$/i.test(rawHeaders[at]!)) return true;
+  }
+  return false;
+}
 
 /** Bytes of the head of a request, as it came: what the mesh puts there for the program was not sent. */
 export const headSize = ({ method = '', url = '', rawHeaders }: IncomingMessage): number =>

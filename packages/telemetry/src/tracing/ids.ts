@@ -1,25 +1,39 @@
 import { randomFillSync } from 'node:crypto';
 
-/** Random bytes are asked for by the page: a call to the generator costs more than its bytes. */
-const page = Buffer.alloc(4096);
-let at = page.length;
+/** Random bytes are asked for by the page, and written as text by the page: each call into native code costs more than its bytes. */
+const PAGE = 4096;
+const bytes = Buffer.alloc(PAGE);
+let page = '';
+let at = 2 * PAGE;
 
-function hex(bytes: number): string {
-  if (at + bytes > page.length) {
-    randomFillSync(page);
+/** `digits` hexadecimal digits. */
+function hex(digits: number): string {
+  if (at + digits > page.length) {
+    page = randomFillSync(bytes).toString('hex');
     at = 0;
   }
-  at += bytes;
-  return page.toString('hex', at - bytes, at);
+  at += digits;
+  return page.slice(at - digits, at);
 }
 
+const ZEROS = '0'.repeat(32);
+
 /** Never all zero, but for one in 2^64, which W3C forbids. */
-function id(bytes: number): string {
+function id(digits: number): string {
   for (;;) {
-    const text = hex(bytes);
-    if (!/^0+$/.test(text)) return text;
+    const text = hex(digits);
+    if (!ZEROS.startsWith(text)) return text;
   }
 }
 
-export const newTraceId = (): string => id(16);
-export const newSpanId = (): string => id(8);
+export const newTraceId = (): string => id(32);
+export const newSpanId = (): string => id(16);
+
+const VARIANTS = '89ab89ab89ab89ab';
+
+/** A UUID of version 4 (RFC 9562 §5.4). */
+export function newRequestId(): string {
+  const text = hex(32);
+  const variant = VARIANTS[Number.parseInt(text[16]!, 16)]!;
+  return `${text.slice(0, 8)}-${text.slice(8, 12)}-4${text.slice(13, 16)}-${variant}${text.slice(17, 20)}-${text.slice(20)}`;
+}

@@ -4,12 +4,6 @@ import { Format, saysTrace } from './incoming.ts';
 import type { SpanReference } from './span-reference.ts';
 import { formatTraceparent } from './traceparent.ts';
 
-/** What the attempts of a call carry: all of it to services of the mesh, less to others. */
-export interface Outgoing {
-  readonly internal: readonly string[];
-  readonly external: readonly string[];
-}
-
 /** What the calls of a request carry besides its trace. */
 export interface Company {
   readonly requestId: string;
@@ -29,20 +23,24 @@ export function linesOf(span: SpanReference, tracestate: string, formats: number
   return lines;
 }
 
-/**
- * The lines of a trace and its company, less what the request says itself: the program's word holds. Whom the mesh does not know as its own
- * learns nothing of baggage.
- */
-export function outgoing(call: HeaderReader, trace: readonly string[], { requestId, baggage }: Company): Outgoing {
-  const external = [...trace];
-  if (requestId !== '' && call.header(REQUEST_ID_HEADER) === undefined) external.push(REQUEST_ID_HEADER, requestId);
-  if (baggage === '' || call.header('baggage') !== undefined) return { internal: external, external };
-  return { internal: [...external, 'baggage', baggage], external };
+/** What the attempts of a call carry: all of it to services of the mesh. Whom the mesh does not know as its own learns nothing of baggage. */
+export class Outgoing {
+  readonly external: readonly string[];
+  readonly #baggage: string;
+
+  /** `trace`: lines that name a span, which become these. Less what the request says itself: the program's word holds. */
+  constructor(call: HeaderReader, trace: string[], { requestId, baggage }: Company) {
+    if (requestId !== '' && call.header(REQUEST_ID_HEADER) === undefined) trace.push(REQUEST_ID_HEADER, requestId);
+    this.external = trace;
+    this.#baggage = baggage === '' || call.header('baggage') !== undefined ? '' : baggage;
+  }
+
+  get internal(): readonly string[] {
+    return this.#baggage === '' ? this.external : [...this.external, 'baggage', this.#baggage];
+  }
 }
 
 /** The lines of a trace that is handed on as it came; none if the request names one itself. */
-export const handedOn = (call: HeaderReader, lines: readonly string[]): readonly string[] =>
-  lines.length > 0 && saysTrace(call) ? NO_LINES : lines;
+export const handedOn = (call: HeaderReader, lines: readonly string[]): string[] => (lines.length > 0 && saysTrace(call) ? [] : [...lines]);
 
 export const NO_LINES: readonly string[] = [];
-export const NOTHING_GOES_OUT: Outgoing = { internal: NO_LINES, external: NO_LINES };

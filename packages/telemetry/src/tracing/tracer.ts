@@ -12,20 +12,20 @@ import {
   trace,
   type Tracer as SdkTracer,
 } from '@opentelemetry/api';
-import { randomUUID } from 'node:crypto';
 import { clientAttributes, type Self, selfAttributes, serverAttributes, spanName } from './attributes.ts';
 import { formatBaggage, parseBaggage } from './baggage.ts';
 import { compileTags, type Formatter } from './custom-tags.ts';
-import { newSpanId, newTraceId } from './ids.ts';
+import { newRequestId } from './ids.ts';
 import { readBaggage, readForwarded, readRequestId, readTrace, saysTrace, type TraceHeaders } from './incoming.ts';
-import { type Company, handedOn, linesOf, NO_LINES, NOTHING_GOES_OUT, outgoing } from './outgoing.ts';
+import { type Company, handedOn, linesOf, NO_LINES, Outgoing } from './outgoing.ts';
 import { type Propagators, propagatorsFrom } from './propagators.ts';
 import { policySampling } from './sampler.ts';
 import { choose, isSuppressed, sdkTracer } from './sdk.ts';
-import { Served, served } from './served.ts';
+import { Served, ServedContext, servedIn } from './served.ts';
 import { RANDOM, SAMPLED, type SpanReference } from './span-reference.ts';
 import { type Common, finishTrace, InboundTrace, OutboundTrace } from './traces.ts';
 import { MemberList, parseTracestate } from './tracestate.ts';
+import { UnkeptSpan } from './unkept.ts';
 
 export interface TracerOptions extends Self {
   /** Names of headers that calls get from the request they are made for: what routes choose by through a whole chain. At most 16. Default: none. */
@@ -63,7 +63,7 @@ export function createTracer(options: TracerOptions): MeshTracer {
         const within = context.active();
         // The exporters' own calls are made so: they are of no trace.
         if (isSuppressed(within)) return undefined;
-        const mine = served.getStore();
+        const mine = servedIn(within);
         const company = companyOf(call, within, mine, propagators);
         const sdk = rule.spans ? sdkTracer() : undefined;
         if (sdk === undefined) return rule.propagation ? handOn(call, within, mine, company, propagators) : undefined;
@@ -73,13 +73,13 @@ export function createTracer(options: TracerOptions): MeshTracer {
         if (above !== undefined) {
           const reference = referenceTo(above.spanContext());
           const lines = handedOn(call, linesOf(reference, tracestateOf(above.spanContext()), formats));
-          const out = rule.propagation ? outgoing(call, lines, company) : NOTHING_GOES_OUT;
+          const out = rule.propagation ? new Outgoing(call, lines, company) : undefined;
           return new OutboundTrace(reference, company.requestId, out, true, { span: above, ours: false, common });
         }
         const parent = parentOf(call, within, mine);
         const begun = begin(sdk, parent, call, beginning);
         const lines = linesOf(begun.reference, begun.tracestate, formats | parent.formats);
-        const out = rule.propagation ? outgoing(call, lines, company) : NOTHING_GOES_OUT;
+        const out = rule.propagation ? new Outgoing(call, lines, company) : undefined;
         const told = begun.span === undefined ? undefined : { span: begun.span, ours: true, common };
         return new OutboundTrace(begun.reference, company.requestId, out, true, told);
       };
@@ -94,19 +94,17 @@ export function createTracer(options: TracerOptions): MeshTracer {
         const baggage = readBaggage(call);
         const sdk = rule.spans && !instrumented ? sdkTracer() : undefined;
         const entries = sdk === undefined || baggage === '' ? undefined : propagation.createBaggage(parseBaggage(baggage));
-        const requestId = readRequestId(call) || randomUUID();
+        const requestId = readRequestId(call) || newRequestId();
         const given = new Served(incoming, requestId, baggage, entries, readForwarded(call, forward));
         // What stands behind a middleware may be a server whose instrumentation has begun its span already.
         if (sdk === undefined || hasSpan()) return new InboundTrace(incoming.span, given);
-        const { span, reference, tracestate } = begin(sdk, remoteParent(incoming), call, beginning);
+        const { span, reference, unkept } = begin(sdk, remoteParent(incoming), call, beginning);
         if (span !== undefined) ours.add(span);
-        const here = span ?? trace.wrapSpanContext(spanContextOf(reference, tracestate));
-        const rooted = trace.setSpan(ROOT_CONTEXT, here);
-        const within = entries === undefined ? rooted : propagation.setBaggage(rooted, entries);
+        const within = new ServedContext(given, span ?? unkept);
         return new InboundTrace(reference, given, within, span === undefined ? undefined : { span, ours: true, common });
       };
     },
-    forwarded: () => served.getStore()?.forwarded ?? NO_LINES,
+    forwarded: () => servedIn(context.active())?.forwarded ?? NO_LINES,
     observer: {
       route: (info) => ({ ended: (call) => finishTrace(call, info) }),
       inbound: (info) => {
@@ -174,6 +172,8 @@ interface Beginning {
 interface Begun {
   /** undefined: the trace is not kept, and only its ids go on. */
   readonly span: Span | undefined;
+  /** In place of the span. */
+  readonly unkept: Span;
   readonly reference: SpanReference;
   readonly tracestate: string;
 }
@@ -183,8 +183,8 @@ function begin(sdk: SdkTracer, parent: Parent, call: Call, { kind, attributes, k
   const { reference, sampled, tracestate } = parent;
   const random = (reference?.flags ?? 0) & RANDOM;
   if (!(sampled ?? kept())) {
-    const traceId = reference?.traceId ?? newTraceId();
-    return { span: undefined, reference: { traceId, spanId: newSpanId(), flags: random }, tracestate };
+    const unkept = new UnkeptSpan(reference?.traceId, random, tracestate);
+    return { span: undefined, unkept, reference: unkept, tracestate };
   }
   const remote = reference === undefined ? undefined : { ...spanContextOf(reference, tracestate), traceFlags: SAMPLED };
   const known = trace.getSpanContext(parent.context)?.spanId === reference?.spanId;
@@ -192,7 +192,7 @@ function begin(sdk: SdkTracer, parent: Parent, call: Call, { kind, attributes, k
   const span = sdk.startSpan(spanName(call), { kind, attributes: attributes(call) }, choose(within));
   const own = span.spanContext();
   const begun = { reference: { ...referenceTo(own), flags: (own.traceFlags & SAMPLED) | random }, tracestate: tracestateOf(own) };
-  return { span: span.isRecording() ? span : undefined, ...begun };
+  return { span: span.isRecording() ? span : undefined, unkept: span, ...begun };
 }
 
 const referenceTo = ({ traceId, spanId, traceFlags }: SpanContext): SpanReference => ({ traceId, spanId, flags: traceFlags });
@@ -225,14 +225,14 @@ function handOn(call: Call, within: Context, mine: Served | undefined, company: 
   const active = trace.getSpanContext(within);
   if (active !== undefined && trace.isSpanContextValid(active)) {
     const lines = handedOn(call, linesOf(referenceTo(active), tracestateOf(active), formats | (mine?.trace.formats ?? 0)));
-    return new OutboundTrace(referenceTo(active), company.requestId, outgoing(call, lines, company), true);
+    return new OutboundTrace(referenceTo(active), company.requestId, new Outgoing(call, lines, company), true);
   }
   const lines = handedOn(call, mine?.trace.lines ?? NO_LINES);
-  return new OutboundTrace(mine?.trace.span, company.requestId, outgoing(call, lines, company), false);
+  return new OutboundTrace(mine?.trace.span, company.requestId, new Outgoing(call, lines, company), false);
 }
 
 function companyOf(call: Call, within: Context, mine: Served | undefined, { baggage }: Propagators): Company {
-  const requestId = readRequestId(call) || (mine?.requestId ?? randomUUID());
+  const requestId = readRequestId(call) || (mine?.requestId ?? newRequestId());
   const entries = propagation.getBaggage(within);
   // Unchanged it goes on as it came, whatever of it nobody here could read.
   const unchanged = entries === undefined || entries === mine?.entries;

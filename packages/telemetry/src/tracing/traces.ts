@@ -4,9 +4,9 @@ import { channel } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
 import { describe } from './attributes.ts';
 import type { Tags } from './custom-tags.ts';
-import type { Outgoing } from './outgoing.ts';
+import { NO_LINES, type Outgoing } from './outgoing.ts';
 import { silenced } from './sdk.ts';
-import { type Served, served } from './served.ts';
+import { runServed, type Served, servedIn } from './served.ts';
 import { SAMPLED, type SpanReference } from './span-reference.ts';
 
 /** What the spans of one side have in common. */
@@ -79,18 +79,20 @@ const asItIs = <T>(run: () => T): T => run();
 
 /** Of a call that this process makes. */
 export class OutboundTrace extends CallTrace {
-  readonly #outgoing: Outgoing;
+  readonly #outgoing: Outgoing | undefined;
   readonly #silent: boolean;
 
   /** `silent`: instrumentation of the wire must not tell of it again. */
-  constructor(reference: SpanReference | undefined, requestId: string, outgoing: Outgoing, silent: boolean, told?: Told) {
+  constructor(reference: SpanReference | undefined, requestId: string, outgoing: Outgoing | undefined, silent: boolean, told?: Told) {
     super(reference, requestId, told);
     this.#outgoing = outgoing;
     this.#silent = silent;
   }
 
   headers(internal: boolean): readonly string[] {
-    return internal ? this.#outgoing.internal : this.#outgoing.external;
+    const outgoing = this.#outgoing;
+    if (outgoing === undefined) return NO_LINES;
+    return internal ? outgoing.internal : outgoing.external;
   }
 
   get shadow(): Trace {
@@ -126,12 +128,28 @@ interface Bound {
 
 const { emit: plainEmit } = EventEmitter.prototype as unknown as Pick<Bound, 'emit'>;
 
+/** Events that Node and the mesh listen to on every request or answer, and how many listeners those are: the fewest ever seen before a program came. */
+type Quiet = Record<string, number>;
+const WATCHED = ['finish', 'close', 'end', 'error'] as const;
+const quiet = new WeakMap<object, Quiet>();
+
+function learnQuiet(emitter: Bound): void {
+  const kind = Object.getPrototypeOf(emitter) as object;
+  let known = quiet.get(kind);
+  if (known === undefined) quiet.set(kind, (known = {}));
+  for (const event of WATCHED) known[event] = Math.min(known[event] ?? Infinity, emitter.listenerCount(event));
+}
+
+const quietOf = (emitter: Bound, event: unknown): number => quiet.get(Object.getPrototypeOf(emitter) as object)?.[event as string] ?? 0;
+
 function emitWithin(this: Bound, ...args: unknown[]): unknown {
   const emit = this[EMIT] ?? plainEmit;
   const trace = this[TRACE]!;
-  // The program's own doing, in a context it has perhaps made narrower. And most events nobody hears: to enter a context is dear.
-  if (trace.isCurrent() || this.listenerCount(args[0]) === 0) return emit.apply(this, args);
-  return trace.run(() => emit.apply(this, args));
+  const heard = this.listenerCount(args[0]);
+  // Most events nobody hears, or only Node and the mesh: to enter a context is dear. And what the program itself emits it emits in a context it
+  // has perhaps made narrower.
+  if (heard === 0 || heard <= quietOf(this, args[0]) || trace.isCurrent()) return emit.apply(this, args);
+  return trace.emit(this, emit, args);
 }
 
 /** Of a call that came in. */
@@ -147,21 +165,25 @@ export class InboundTrace extends CallTrace {
   }
 
   run<T>(program: () => T): T {
-    const within = this.#context;
-    if (within === undefined) return served.run(this.#served, program);
-    return served.run(this.#served, () => context.with(within, program));
+    return runServed(this.#served, this.#context, program);
+  }
+
+  /** Lets an emitter of this call emit. */
+  emit(emitter: Bound, emit: Emit, args: readonly unknown[]): unknown {
+    return runServed(this.#served, this.#context, emit, emitter, args);
   }
 
   /** By `emit`, where all events come by, whoever listens when. One function for all: a closure per request would die slowly. */
   bind(emitter: object): void {
     const bound = emitter as Bound;
     bound[TRACE] = this;
+    learnQuiet(bound);
     if (Object.hasOwn(emitter, 'emit')) bound[EMIT] = bound.emit;
     bound.emit = emitWithin;
   }
 
   isCurrent(): boolean {
-    return served.getStore() === this.#served;
+    return servedIn(context.active()) === this.#served;
   }
 
   get shadow(): Trace {
