@@ -50,12 +50,10 @@ export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, 
       route: 'default',
       telemetry: telemetry.server,
     };
-    const observerOf = runtime.observer.inbound?.(info) ?? (() => silentRoute);
+    const observer = runtime.observer.inbound?.(info) ?? silentRoute;
     const handler: Handler = inboundStack(
       {
         mtls: mtls(port),
-        observer: silentRoute,
-        observerOf,
         begin: tracer?.inbound(info),
         cors,
         jwt: inbound.jwt,
@@ -66,7 +64,7 @@ export function compileInbound({ inbound, telemetry }: Model, { runtime, calls, 
       },
       runtime,
     );
-    return { kind: 'route', handler, observer: silentRoute, calls };
+    return { kind: 'route', handler, observer, calls };
   };
   return {
     mtls,

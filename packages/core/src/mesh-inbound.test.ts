@@ -61,7 +61,7 @@ describe('a mesh that receives calls', () => {
       event: () => {},
       inbound: ({ port, service, serviceName }: InboundInfo) => {
         told.push(`${port} ${service} ${serviceName}`);
-        return () => ({ ended: () => {} });
+        return { ended: () => {} };
       },
     };
     const one = { host: 'one.shop.svc', name: 'one', namespace: 'shop', ports: [8080] };
@@ -77,11 +77,10 @@ describe('a mesh that receives calls', () => {
     const observer = {
       route: () => ({ ended: () => {} }),
       event: () => {},
-      inbound:
-        ({ port }: { port: number }) =>
-        (peer: ReturnType<typeof testPeer>) => ({
-          ended: ({ status }: EndedCall) => void ended.push(`${port} ${peer.connection.principal?.serviceAccount ?? 'unknown'} ${status}`),
-        }),
+      inbound: ({ port }: { port: number }) => ({
+        ended: ({ call: from, status }: EndedCall) =>
+          void ended.push(`${port} ${from?.peer?.connection.principal?.serviceAccount ?? 'unknown'} ${status}`),
+      }),
     };
     const mesh = await create({ authorization: [policy('ALLOW', condition('source.namespace', 'a'))] }, { observer });
     await receiveCall(mesh, call(testPeer({ principal: 'td/ns/a/sa/web' })));

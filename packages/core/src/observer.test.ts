@@ -2,7 +2,6 @@ import { DEFAULT_TELEMETRY } from '@inmesh/policy';
 import { expect, test } from 'vitest';
 import { type EndedCall, joinObservers, type Observer } from './observer.ts';
 import { testEndedCall } from './testing/ended-call.ts';
-import { testPeer } from './testing/peer.ts';
 
 const telemetry = DEFAULT_TELEMETRY.client;
 const info = {
@@ -28,46 +27,18 @@ const broken = (): never => {
   throw new Error('a bug of the observer');
 };
 
-test('observers of inbound calls are told who calls, and those that throw cost the others nothing', () => {
+test('observers of inbound calls that throw cost the others nothing', () => {
   const heard: string[] = [];
   const port: Observer = {
     ...counting().observer,
-    inbound: ({ port: at }) => {
-      const route = { ended: ({ status }: EndedCall) => void heard.push(`${at} ${status}`) };
-      return () => route;
-    },
+    inbound: ({ port: at }) => ({ ended: ({ status }: EndedCall) => void heard.push(`${at} ${status}`) }),
   };
-  const broke: Observer = { ...counting().observer, inbound: () => broken };
-  const brokeLater: Observer = { ...counting().observer, inbound: () => () => ({ ended: broken }) };
+  const broke: Observer = { ...counting().observer, inbound: broken };
+  const brokeLater: Observer = { ...counting().observer, inbound: () => ({ ended: broken }) };
   const at = { ...info, side: 'server', port: 8080 } as const;
   for (const observers of [[port], [port, broke, brokeLater, port], [broke], [brokeLater], [counting().observer]])
-    joinObservers(observers).inbound!(at)(testPeer()).ended(testEndedCall());
+    joinObservers(observers).inbound!(at).ended(testEndedCall());
   expect(heard).toEqual(['8080 200', '8080 200', '8080 200']);
-  const one = joinObservers([port]).inbound!(at);
-  expect(one(testPeer())).toBe(one(testPeer()));
-  const both = joinObservers([port, port]).inbound!(at);
-  expect(both(testPeer())).toBe(both(testPeer()));
-});
-
-test('observers that make a route for each peer are joined for each peer, in their order', () => {
-  const heard: string[] = [];
-  const by = (name: string): Observer => ({
-    ...counting().observer,
-    inbound: () => {
-      const routes = new Map<string, { ended: () => void }>();
-      return ({ clientAddress }) => {
-        const route = routes.get(clientAddress) ?? { ended: () => void heard.push(`${name} ${clientAddress}`) };
-        routes.set(clientAddress, route);
-        return route;
-      };
-    },
-  });
-  const of = joinObservers([by('one'), by('two')]).inbound!({ ...info, side: 'server', port: 8080 });
-  const [first, second] = [testPeer({ clientAddress: 'a' }), testPeer({ clientAddress: 'b' })];
-  for (const peer of [first, second, first]) of(peer).ended(testEndedCall());
-  expect(heard).toEqual(['one a', 'two a', 'one b', 'two b', 'one a', 'two a']);
-  expect(of(first)).toBe(of(first));
-  expect(of(first)).not.toBe(of(second));
 });
 
 test('observers that throw cost the others nothing, nor the call', () => {

@@ -1,7 +1,6 @@
 import type { SideTelemetry } from '@inmesh/policy';
 import type { Call } from './call.ts';
 import type { Endpoint } from './endpoint/endpoint.ts';
-import type { Peer } from './peer.ts';
 import type { Trace } from './ports/trace.ts';
 
 /** What an observer may know of a route when it binds its series, once per route and destination at compile time. */
@@ -36,12 +35,12 @@ export interface InboundInfo {
 /** Counts calls. The default does nothing, so nobody asks whether there is one. */
 export interface Observer {
   route(info: RouteInfo): RouteObserver;
-  /** Counts calls to this process, by who makes them. Asked once per call: remembers what it made for a peer. Default: nobody counts. */
-  inbound?(info: InboundInfo): (peer: Peer) => RouteObserver;
+  /** Counts calls to one port of this process; who makes each is its `call.peer`. Default: nobody counts. */
+  inbound?(info: InboundInfo): RouteObserver;
   event(event: MeshEvent): void;
 }
 
-/** What is done with the calls of one route to one destination, or of one peer to one port. None of it may throw or keep what it is given. */
+/** What is done with the calls of one route to one destination, or of one port. None of it may throw or keep what it is given. */
 export interface RouteObserver {
   /** A call, or a connection of TCP, is over. */
   ended(call: EndedCall): void;
@@ -135,42 +134,11 @@ export function joinObservers(observers: readonly Observer[]): Observer {
       const routes = observers.map((observer) => orSilent(() => observer.route(info)) ?? silentRoute);
       return joined(routes);
     },
-    inbound: (info) => {
-      const ports = observers.flatMap((observer) => orSilent(() => observer.inbound?.(info)) ?? []);
-      if (ports.length === 0) return () => silentRoute;
-      // Observers remember what they made for a peer, so what joins it is remembered with it: nothing is made per call.
-      const known = new Joins();
-      return (peer) => {
-        let at = known;
-        for (const port of ports) at = at.and(orSilent(() => port(peer)) ?? silentRoute);
-        return at.route;
-      };
-    },
+    inbound: (info) => joined(observers.map((observer) => orSilent(() => observer.inbound?.(info)) ?? silentRoute)),
     event: (event) => {
       for (const observer of observers) orSilent(() => observer.event(event));
     },
   };
-}
-
-/** The first of some observers of one route, and by who is next: those that were joined already. */
-class Joins {
-  readonly #routes: readonly RouteObserver[];
-  readonly #next = new WeakMap<RouteObserver, Joins>();
-  #joined: RouteObserver | undefined = undefined;
-
-  constructor(routes: readonly RouteObserver[] = []) {
-    this.#routes = routes;
-  }
-
-  and(route: RouteObserver): Joins {
-    let next = this.#next.get(route);
-    if (next === undefined) this.#next.set(route, (next = new Joins([...this.#routes, route])));
-    return next;
-  }
-
-  get route(): RouteObserver {
-    return (this.#joined ??= joined(this.#routes));
-  }
 }
 
 function joined(all: readonly RouteObserver[]): RouteObserver {

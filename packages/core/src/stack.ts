@@ -22,7 +22,6 @@ import { trace } from './filters/trace.ts';
 import { transparentRetry } from './filters/transparent-retry.ts';
 import { MeshError } from './errors.ts';
 import type { Authorization } from './inbound/authorization.ts';
-import type { Peer } from './peer.ts';
 import type { Ledger } from './inbound/ledger.ts';
 import type { PortRbacStats } from './inbound/rbac-stats.ts';
 import type { TokenVerifier } from './ports/tokens.ts';
@@ -85,8 +84,6 @@ const WAY: readonly Layer<WayParts>[] = [
 /** What the inbound filters of a port may ask for. */
 export interface InboundParts {
   readonly mtls: MtlsMode;
-  readonly observer: RouteObserver;
-  readonly observerOf: (peer: Peer) => RouteObserver;
   /** undefined: nobody traces. */
   readonly begin: Begin | undefined;
   /** undefined: nobody has cross-origin rules. */
@@ -100,8 +97,6 @@ export interface InboundParts {
 }
 
 const INBOUND: readonly Layer<InboundParts>[] = [
-  // First, so that every outcome is counted: whoever is refused below, too.
-  inboundLayer(observe, ({ observer, observerOf }) => ({ observer, observerOf })),
   // Who is refused below has a place in his trace, too.
   inboundLayer(trace, ({ begin }) => (begin === undefined ? null : { begin })),
   // Who has not proven himself on a STRICT port hears nothing else of us.

@@ -1,4 +1,4 @@
-import type { Clock, EndedCall, Endpoint, InboundInfo, Peer, RouteInfo, RouteObserver } from '@inmesh/core';
+import type { Clock, EndedCall, Endpoint, InboundInfo, Peer, PeerMetadata, RouteInfo, RouteObserver } from '@inmesh/core';
 import type { SideTelemetry, Workload } from '@inmesh/policy';
 import { compileExpression } from './cel/expression.ts';
 import { LabelSet, labelText, type MetricFamily } from './exposition.ts';
@@ -108,24 +108,29 @@ export class CallMetrics {
   }
 
   /** Calls to this process, by who makes them. */
-  inbound(info: InboundInfo): (peer: Peer) => RouteObserver {
+  inbound(info: InboundInfo): RouteObserver {
     const side = this.#side(info.telemetry);
-    const observers = new WeakMap<Pair, RouteObserver>();
-    // Asked once per call: by identity first. Whom a hop token names comes without mutual TLS.
-    const mutual = new Map<string, Pair>();
-    const others = new Map<string, Pair>();
-    return (peer) => {
-      const { connection, principal } = peer;
-      const known = connection.principal === undefined ? others : mutual;
-      const uri = principal?.uri ?? '';
-      let pair = known.get(uri);
-      if (pair === undefined || pair.gone) {
-        pair = this.#caller(side, info, peer);
-        if (known.size < SIDES * 1024) known.set(uri, pair);
-      }
-      let observer = observers.get(pair);
-      if (observer === undefined) observers.set(pair, (observer = ofPair(pair, info)));
-      return observer;
+    // By identity, which is what most callers have: whom a hop token names comes without mutual TLS.
+    const known = new Callers();
+    const told = new WeakMap<PeerMetadata, Callers>();
+    const pairOf = (call: EndedCall): Pair | undefined => {
+      const peer = call.call?.peer;
+      // What could not be read as a call is nobody's.
+      if (peer === undefined) return undefined;
+      let callers: Callers | undefined = known;
+      if (peer.metadata !== undefined && (callers = told.get(peer.metadata)) === undefined)
+        told.set(peer.metadata, (callers = new Callers()));
+      return callers.find(peer) ?? callers.keep(peer, this.#caller(side, info, peer));
+    };
+    return {
+      ended: (call) => {
+        const pair = pairOf(call);
+        if (call.call?.protocol === 'tcp') pair?.connection(call, info, 0, 1, 0, 0);
+        else pair?.call(call, info, false);
+      },
+      messages: (call, requests, responses) => pairOf(call)?.messages(call, info, requests, responses),
+      opened: (call) => pairOf(call)?.connection(call, info, 1, 0, 0, 0),
+      bytes: (call, received, sent) => pairOf(call)?.connection(call, info, 0, 0, received, sent),
     };
   }
 
@@ -226,9 +231,22 @@ export class CallMetrics {
   }
 }
 
-const ofPair = (pair: Pair, info: InboundInfo): RouteObserver => ({
-  ended: (call) => (call.call?.protocol === 'tcp' ? pair.connection(call, info, 0, 1, 0, 0) : pair.call(call, info, false)),
-  messages: (call, requests, responses) => pair.messages(call, info, requests, responses),
-  opened: (call) => pair.connection(call, info, 1, 0, 0, 0),
-  bytes: (call, received, sent) => pair.connection(call, info, 0, 0, received, sent),
-});
+/** Strangers may be anybody; beyond these they are looked for by all they say. */
+const MOST_CALLERS = 8192;
+
+/** Those who call a port and say the same of themselves, by what they proved. */
+class Callers {
+  readonly #mutual = new Map<string, Pair>();
+  readonly #others = new Map<string, Pair>();
+
+  find({ connection, principal }: Peer): Pair | undefined {
+    const pair = (connection.principal === undefined ? this.#others : this.#mutual).get(principal?.uri ?? '');
+    return pair?.gone === true ? undefined : pair;
+  }
+
+  keep({ connection, principal }: Peer, pair: Pair): Pair {
+    const known = connection.principal === undefined ? this.#others : this.#mutual;
+    if (known.size < MOST_CALLERS) known.set(principal?.uri ?? '', pair);
+    return pair;
+  }
+}

@@ -1,4 +1,4 @@
-import type { Endpoint, RouteInfo } from '@inmesh/core';
+import type { EndedCall, Endpoint, Peer, RouteInfo } from '@inmesh/core';
 import { flagBit } from '@inmesh/core';
 import { DEFAULT_TELEMETRY, type SideTelemetry } from '@inmesh/policy';
 import { fakeClock, type TestEndpoint, testCall, testEndedCall, testEndpoint, testPeer, testWorkload } from '@inmesh/core/testing';
@@ -36,6 +36,9 @@ const endpoint = (address: string, fields: TestEndpoint = {}): Endpoint =>
     serviceAccount: 'reviews',
     ...fields,
   });
+
+/** A call that came in, and who made it. */
+const from = (peer: Peer, fields: Partial<EndedCall> = {}): EndedCall => testEndedCall({ call: testCall({ peer }), ...fields });
 
 const metrics = (options: Partial<IstioMetricsOptions> = {}): IstioMetrics => istioMetrics({ workload, ...options });
 
@@ -347,8 +350,11 @@ describe('connections of TCP', () => {
   it('are counted at their destination too', () => {
     const observed = metrics();
     const of = observed.inbound!({ ...inbound, port: 6379, service: '', serviceName: '', serviceNamespace: '' });
-    const observer = of(testPeer({ principal: 'td/ns/shop/sa/web' }));
-    const connection = testEndedCall({ call: testCall({ protocol: 'tcp' }), status: 0 });
+    const observer = of;
+    const connection = testEndedCall({
+      call: testCall({ protocol: 'tcp', peer: testPeer({ principal: 'td/ns/shop/sa/web' }) }),
+      status: 0,
+    });
     observer.opened!(connection);
     observer.bytes!(connection, 1, 2);
     observer.ended(connection);
@@ -464,10 +470,10 @@ describe('the number of series', () => {
     const telemetry = { ...DEFAULT_TELEMETRY.client, metrics: { REQUEST_COUNT: { disabled: false, tags } } };
     const outside = observed.route({ ...reviews, cluster: 'PassthroughCluster', telemetry });
     const of = observed.inbound!({ ...inbound, port: 8080, service: '', serviceName: '', serviceNamespace: '' });
-    const flood = (from: number, to: number): void => {
-      for (let at = from; at < to; at += 1) {
+    const flood = (first: number, to: number): void => {
+      for (let at = first; at < to; at += 1) {
         outside.ended(testEndedCall({ call: testCall({ authority: `host-${at}`, path: `/${at}` }) }));
-        of(testPeer({ principal: `td/ns/shop/sa/a${at}` })).ended(testEndedCall());
+        of.ended(from(testPeer({ principal: `td/ns/shop/sa/a${at}` })));
       }
     };
     const heap = (): number => {
@@ -526,10 +532,10 @@ describe('messages of gRPC', () => {
     const observed = metrics();
     const of = observed.inbound!(info);
     const proven = testPeer({ principal: 'td/ns/shop/sa/storefront' });
-    of(proven).messages!(testEndedCall(), 1, 2);
+    of.messages!(from(proven), 1, 2);
     // By a hop token, over a connection of somebody else's.
-    of({ ...proven, connection: testPeer().connection }).messages!(testEndedCall(), 10, 20);
-    of(testPeer()).messages!(testEndedCall(), 5, 5);
+    of.messages!(from({ ...proven, connection: testPeer().connection }), 10, 20);
+    of.messages!(from(testPeer()), 5, 5);
     expect(counted(observed)).toEqual([
       [1, 2],
       [10, 20],
@@ -552,7 +558,7 @@ describe('messages of gRPC', () => {
         1,
         1,
       );
-    observed.inbound!(info)(testPeer()).messages!(testEndedCall(), 1, 1);
+    observed.inbound!(info).messages!(from(testPeer()), 1, 1);
     for (let host = 0; host < 9; host += 1) observed.route({ ...reviews, service: `host-${host}` }).messages!(testEndedCall(), 1, 1);
     expect(counted(observed)).toEqual([
       [1, 1],
@@ -626,10 +632,10 @@ describe('calls to this process', () => {
   it('are counted at their destination, by who was proven to make them', () => {
     const observed = istioMetrics({ workload });
     const of = observed.inbound!(info);
-    of(peer('storefront')).ended(testEndedCall({ ms: 3 }));
+    of.ended(from(peer('storefront')));
     // A new policy binds the same series again.
-    observed.inbound!(info)(peer('storefront')).ended(testEndedCall({ ms: 3 }));
-    of(peer()).ended(testEndedCall({ status: 403 }));
+    observed.inbound!(info).ended(from(peer('storefront')));
+    of.ended(from(peer(), { status: 403 }));
     const requests = observed.text().split('\n').filter((line) => line.startsWith('istio_requests_total{')); // prettier-ignore
     expect(requests.length).toBe(2);
     expect(requests[0]).toMatch(
@@ -639,10 +645,28 @@ describe('calls to this process', () => {
     expect(requests[1]).toMatch(/source_principal="unknown".*response_code="403".*connection_security_policy="none"\} 1$/);
   });
 
+  it('are counted by what callers say of themselves, where they prove nothing: not by what the first one said', () => {
+    const observed = istioMetrics({ workload });
+    const of = observed.inbound!(info);
+    const said = (name: string) => testPeer({ metadata: { workload: name, namespace: 'shop', cluster: 'east', labels: { app: name } } });
+    for (const who of [said('cart'), said('web'), testPeer(), said('web')]) of.ended(from(who));
+    expect(requests(observed).map(({ labels, value }) => [labels['source_workload'], labels['source_app'], value])).toEqual([
+      ['cart', 'cart', 1],
+      ['web', 'web', 2],
+      ['unknown', 'unknown', 1],
+    ]);
+  });
+
+  it('that could not be read are nobody’s', () => {
+    const observed = istioMetrics({ workload });
+    observed.inbound!(info).ended(testEndedCall({ status: 400 }));
+    expect(observed.text()).not.toContain('istio_requests_total');
+  });
+
   it('of identities without end are counted in the overflow', () => {
     const observed = istioMetrics({ workload, maxSeries: 100 });
     const of = observed.inbound!(info);
-    for (let account = 0; account < 1000; account += 1) of(peer(`a${account}`)).ended(testEndedCall());
+    for (let account = 0; account < 1000; account += 1) of.ended(from(peer(`a${account}`)));
     expect(observed.text().split('\n').filter((line) => line.startsWith('istio_requests_total{')).length).toBeLessThan(10); // prettier-ignore
     expect(observed.text()).toMatch(/inmesh_metrics_overflow_total 99\d/);
   });

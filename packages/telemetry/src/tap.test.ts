@@ -19,7 +19,7 @@ it("tells who looks of each call: Istio's 24 keys, and who called whom", () => {
   const metadata = { workload: 'browser-7d', namespace: 'web', cluster: '', labels: {} };
   const peer = testPeer({ principal: 'cluster.local/ns/web/sa/browser', metadata });
   const headers = { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
-  tap.inbound!(serverInfo)(peer).ended(testEndedCall({ call: testCall({ peer, headers }), mutual: true }));
+  tap.inbound!(serverInfo).ended(testEndedCall({ call: testCall({ peer, headers }), mutual: true }));
   looking.close();
   tap.route(clientInfo).ended(made);
   expect(seen).toHaveLength(2);

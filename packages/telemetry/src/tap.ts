@@ -57,10 +57,7 @@ export function createTap({ workload, trustDomain = 'cluster.local', traceOf = t
   });
   return {
     route: observe,
-    inbound: (info) => {
-      const observer = observe(info);
-      return () => observer;
-    },
+    inbound: observe,
     event: () => {},
     tap: (listener) => {
       // A function of its own: the same listener may be given twice.

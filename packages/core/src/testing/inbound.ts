@@ -114,7 +114,7 @@ export const toProgram: Handler = (exchange, transport) => transport.attempt(exc
 /** What a server does at its edge: runs a call on the stack of the port its connection came to, and ends its life. */
 export async function receiveCall(mesh: Mesh, call: Call, program: TestProgram = testProgram()): Promise<Reply<string>> {
   const routed = mesh.receive(call.peer!.connection.localPort);
-  const life = mesh.life(routed);
+  const life = mesh.life(routed, call);
   const exchange: Exchange = {
     call,
     life,

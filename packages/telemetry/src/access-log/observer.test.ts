@@ -51,7 +51,7 @@ describe('access logs', () => {
     const { observer, files } = logged();
     observer.route(client(rule(file('/out', 'out %REQ(:PATH)%')))).ended(ended('/a'));
     const peer = testPeer();
-    observer.inbound!(server(rule(file('/in', 'in %REQ(:PATH)% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%')))) (peer).ended(
+    observer.inbound!(server(rule(file('/in', 'in %REQ(:PATH)% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%')))).ended(
       testEndedCall({ call: testCall({ url: 'http://web/b', peer }) }),
     ); // prettier-ignore
     await observer.close();
@@ -120,7 +120,7 @@ describe('access logs', () => {
 
   it('costs nothing where no rule is: the observer is the one that does nothing', () => {
     const { observer } = logged();
-    expect(observer.route(client())).toBe(observer.inbound!(server())(testPeer()));
+    expect(observer.route(client())).toBe(observer.inbound!(server()));
   });
 
   it('lines that are lost are told', async () => {

@@ -120,10 +120,7 @@ export function accessLogs({
 
   return {
     route: observe,
-    inbound: (info) => {
-      const observer = observe(info);
-      return () => observer;
-    },
+    inbound: observe,
     event: (event) => {
       if (event.type === 'policy.applied') sinks.applied();
     },

@@ -13,7 +13,7 @@ function counted(metrics: SemanticMetrics, name: string): [object, number][] {
 }
 
 const client = (metrics: SemanticMetrics) => metrics.route({} as RouteInfo);
-const server = (metrics: SemanticMetrics, route = 'default') => metrics.inbound({ route } as InboundInfo)();
+const server = (metrics: SemanticMetrics, route = 'default') => metrics.inbound({ route } as InboundInfo);
 
 describe('durations by semantic convention', () => {
   it('name a client’s errors from 400, a server’s from 500', () => {

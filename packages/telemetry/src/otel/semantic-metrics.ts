@@ -52,10 +52,9 @@ export class SemanticMetrics implements Observer, MetricSource {
 
   readonly route = (_info: RouteInfo): RouteObserver => this.#client;
 
-  readonly inbound = (info: InboundInfo): (() => RouteObserver) => {
+  readonly inbound = (info: InboundInfo): RouteObserver => {
     const named = info.route === '' || info.route === 'default' ? undefined : info.route;
-    const observer: RouteObserver = { ended: (call) => this.#server(call, named) };
-    return () => observer;
+    return { ended: (call) => this.#server(call, named) };
   };
 
   readonly event = (): void => {};

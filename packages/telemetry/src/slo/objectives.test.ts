@@ -92,7 +92,7 @@ describe('an objective', () => {
     slo.use([promise()]);
     calls(2, 1);
     const { peer } = { peer: testPeer() };
-    slo.inbound!(port)(peer).ended(testEndedCall({ call: testCall(), status: 500 }));
+    slo.inbound!(port).ended(testEndedCall({ call: testCall(), status: 500 }));
     expect(slo.status().map(({ reporter, total, bad }) => [reporter, total, bad])).toEqual([['source', 3, 1], ['destination', 1, 1]]); // prettier-ignore
   });
 
@@ -100,11 +100,11 @@ describe('an objective', () => {
     slo.use([promise()]);
     calls(0, 9, { from: { ...route, service: 'ratings.shop.svc.cluster.local' } });
     calls(0, 9, { from: { ...route, protocol: 'tcp' } });
-    const served = slo.inbound!(port)(testPeer());
+    const served = slo.inbound!(port);
     served.ended(testEndedCall({ call: undefined, status: 400 }));
     served.ended(testEndedCall({ call: testCall({ protocol: 'tcp' }), status: 0 }));
     slo.route(route).ended(testEndedCall({ call: testCall(), status: 200, grpcStatus: 1 }));
-    slo.inbound!({ ...port, service: '' })(testPeer()).ended(testEndedCall({ call: testCall(), status: 500 }));
+    slo.inbound!({ ...port, service: '' }).ended(testEndedCall({ call: testCall(), status: 500 }));
     expect(only()).toMatchObject({ reporter: null, total: 0 });
   });
 
@@ -225,7 +225,7 @@ describe('a budget that burns', () => {
 
   it('on the side of the service is told, and changes nothing for its own calls', () => {
     slo.use([promise({ enforcement: { when: 'page', actions: ['tightenRetries'] } })]);
-    const served = slo.inbound!(port)(testPeer());
+    const served = slo.inbound!(port);
     for (let call = 0; call < 10; call += 1) served.ended(testEndedCall({ call: testCall(), status: 500 }));
     expect(only()).toMatchObject({ reporter: 'destination', state: 'page', enforcing: [] });
     expect([events.length, changes, slo.enforced()]).toEqual([1, 0, []]);

@@ -184,11 +184,10 @@ export function objectives({ clock = systemClock, minimumBad = 5, onEvent, onCha
   return {
     route: ({ service, protocol }) => (protocol === 'tcp' ? uncounted : observe(service, 'source')),
     inbound: ({ service }) => {
-      if (service === '') return () => uncounted;
+      if (service === '') return uncounted;
       const served = observe(service, 'destination');
       // What could not be read as a call is none of the service's.
-      const observer: RouteObserver = { ended: (call) => void (call.call !== undefined && call.call.protocol !== 'tcp' && served.ended(call)) };
-      return () => observer;
+      return { ended: (call) => void (call.call !== undefined && call.call.protocol !== 'tcp' && served.ended(call)) };
     },
     event: () => {},
     use: (next) => {

@@ -155,7 +155,7 @@ describe('with an SDK', () => {
     const info = server({ sampling: 100 });
     const call = testCall();
     const begun = mine.inbound(info)!(call, true)!;
-    mine.observer.inbound!(info)(undefined as never).ended(testEndedCall({ call, trace: begun }));
+    mine.observer.inbound!(info).ended(testEndedCall({ call, trace: begun }));
     expect(exporter.getFinishedSpans()).toEqual([]);
   });
 

@@ -107,10 +107,7 @@ export function createTracer(options: TracerOptions): MeshTracer {
     forwarded: () => servedIn(context.active())?.forwarded ?? NO_LINES,
     observer: {
       route: (info) => ({ ended: (call) => finishTrace(call, info) }),
-      inbound: (info) => {
-        const route = { ended: (call: Parameters<typeof finishTrace>[0]) => finishTrace(call, info) };
-        return () => route;
-      },
+      inbound: (info) => ({ ended: (call) => finishTrace(call, info) }),
       event: () => {},
     },
   };

@@ -116,11 +116,13 @@ const wire = channel('undici:request:create');
 type Emit = (this: Bound, ...args: unknown[]) => unknown;
 
 const TRACE = Symbol('inmesh.trace');
+const QUIET = Symbol('inmesh.quiet');
 /** Its own, where it had one. */
 const EMIT = Symbol('inmesh.emit');
 
 interface Bound {
   [TRACE]?: InboundTrace;
+  [QUIET]?: Quiet;
   [EMIT]?: Emit;
   emit: Emit;
   listenerCount: (event: unknown) => number;
@@ -129,18 +131,26 @@ interface Bound {
 const { emit: plainEmit } = EventEmitter.prototype as unknown as Pick<Bound, 'emit'>;
 
 /** Events that Node and the mesh listen to on every request or answer, and how many listeners those are: the fewest ever seen before a program came. */
-type Quiet = Record<string, number>;
-const WATCHED = ['finish', 'close', 'end', 'error'] as const;
-const quiet = new WeakMap<object, Quiet>();
-
-function learnQuiet(emitter: Bound): void {
-  const kind = Object.getPrototypeOf(emitter) as object;
-  let known = quiet.get(kind);
-  if (known === undefined) quiet.set(kind, (known = {}));
-  for (const event of WATCHED) known[event] = Math.min(known[event] ?? Infinity, emitter.listenerCount(event));
+interface Quiet {
+  readonly counts: Record<string, number>;
+  learned: number;
 }
+const WATCHED = ['finish', 'close', 'end', 'error'] as const;
+/** Requests after which nothing new is to be learned. */
+const LEARNED = 100;
+const kinds = new WeakMap<object, Quiet>();
 
-const quietOf = (emitter: Bound, event: unknown): number => quiet.get(Object.getPrototypeOf(emitter) as object)?.[event as string] ?? 0;
+function quietOf(emitter: Bound): Quiet {
+  const kind = Object.getPrototypeOf(emitter) as object;
+  let quiet = kinds.get(kind);
+  if (quiet === undefined) kinds.set(kind, (quiet = { counts: {}, learned: 0 }));
+  if (quiet.learned < LEARNED) {
+    quiet.learned += 1;
+    const { counts } = quiet;
+    for (const event of WATCHED) counts[event] = Math.min(counts[event] ?? Infinity, emitter.listenerCount(event));
+  }
+  return quiet;
+}
 
 function emitWithin(this: Bound, ...args: unknown[]): unknown {
   const emit = this[EMIT] ?? plainEmit;
@@ -148,7 +158,7 @@ function emitWithin(this: Bound, ...args: unknown[]): unknown {
   const heard = this.listenerCount(args[0]);
   // Most events nobody hears, or only Node and the mesh: to enter a context is dear. And what the program itself emits it emits in a context it
   // has perhaps made narrower.
-  if (heard === 0 || heard <= quietOf(this, args[0]) || trace.isCurrent()) return emit.apply(this, args);
+  if (heard === 0 || heard <= (this[QUIET]!.counts[args[0] as string] ?? 0) || trace.isCurrent()) return emit.apply(this, args);
   return trace.emit(this, emit, args);
 }
 
@@ -177,7 +187,7 @@ export class InboundTrace extends CallTrace {
   bind(emitter: object): void {
     const bound = emitter as Bound;
     bound[TRACE] = this;
-    learnQuiet(bound);
+    bound[QUIET] = quietOf(bound);
     if (Object.hasOwn(emitter, 'emit')) bound[EMIT] = bound.emit;
     bound.emit = emitWithin;
   }
