@@ -34,22 +34,18 @@ const headers = {
   ...(TRACEPARENT === '' ? {} : { traceparent: TRACEPARENT }),
   ...(authorization === undefined ? {} : { authorization }),
 };
-/** A trace that begins here is drawn: one in a hundred is kept. */
-const untraced = { accept: 'text/plain', 'user-agent': 'bench' };
 const url = 'http://echo.example.com/ratings/7';
 
 async function prepare(): Promise<CallOnce> {
   if (scenario.endsWith('-grpc')) return grpcCall(scenario, ports, TRACEPARENT, () => meshOf('plain'));
   switch (scenario) {
-    case 'bare-untraced':
     case 'bare-request': {
       const { Pool, request } = await import('undici');
       const pools = ports.map((port) => new Pool(`http://127.0.0.1:${port}`));
-      const sent = scenario === 'bare-untraced' ? untraced : headers;
       let next = 0;
       return async () => {
         const i = next++ % ports.length;
-        const response = await request(`http://127.0.0.1:${ports[i]}/ratings/7`, { dispatcher: pools[i]!, headers: sent });
+        const response = await request(`http://127.0.0.1:${ports[i]}/ratings/7`, { dispatcher: pools[i]!, headers });
         await response.body.text();
       };
     }
@@ -107,26 +103,6 @@ async function prepare(): Promise<CallOnce> {
       return async () => {
         const response = await request(url, { dispatcher: mesh.dispatcher, headers });
         if (response.statusCode !== 200) throw new Error(await response.body.text());
-        await response.body.text();
-      };
-    }
-    case 'silent-client': {
-      const { silentMesh } = await import('./silent.ts');
-      const { MeshDispatcher } = await import('@inmesh/http');
-      const { plain } = await import('./policy.ts');
-      const dispatcher = new MeshDispatcher(await silentMesh(plain(ports)));
-      const { request } = await import('undici');
-      return async () => {
-        const response = await request(url, { dispatcher, headers: untraced });
-        await response.body.text();
-      };
-    }
-    case 'told-client': {
-      await (await import('./traces.ts')).startSilentSdk();
-      const mesh = await meshOf('plain');
-      const { request } = await import('undici');
-      return async () => {
-        const response = await request(url, { dispatcher: mesh.dispatcher, headers: untraced });
         await response.body.text();
       };
     }

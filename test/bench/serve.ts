@@ -30,12 +30,7 @@ const handler: RequestListener = (request, response) => {
 
 async function open(): Promise<Server> {
   if (scenario === 'server-bare') return createServer(handler);
-  if (scenario === 'server-silent') {
-    const { silentMesh } = await import('./silent.ts');
-    const { createServer: createMeshServer } = await import('@inmesh/http');
-    return createMeshServer(handler, { mesh: await silentMesh(''), credentials: undefined });
-  }
-  if (scenario === 'server-traced-sdk' || scenario === 'server-told') await (await import('./traces.ts')).startSilentSdk();
+  if (scenario === 'server-traced-sdk') await (await import('./traces.ts')).startSilentSdk();
   const { createMesh } = await import('inmesh');
   const { memorySource } = await import('@inmesh/policy/source');
   const { twentyPolicies } = await import('./inbound-policy.ts');
@@ -55,8 +50,7 @@ const { port } = server.address() as AddressInfo;
 
 /** Asks from a process of its own, and tells how long calls took there. */
 async function load(total: number): Promise<{ rps: number; p50: number; p99: number }> {
-  const asks = scenario === 'server-silent' || scenario === 'server-told' ? 'bare-untraced' : 'bare-request';
-  const args = [`${import.meta.dirname}/client.ts`, asks, JSON.stringify([port]), String(total)];
+  const args = [`${import.meta.dirname}/client.ts`, 'bare-request', JSON.stringify([port]), String(total)];
   const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, ...args], {
     env: { ...process.env, BENCH_AUTHORIZATION: `Bearer ${token}` },
   });

@@ -136,8 +136,10 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     life.requestHead = call.method.length + target.length + START_LINE + linesSize(headers);
     life.requestBytes = life.responseBytes = 0;
     const sending = new Sending(target, call.method, headers, sent, wired.servername, wire);
-    if (life.trace === undefined) wired.pool.dispatch(sending, this);
-    else life.trace.send(() => wired.pool.dispatch(sending, this));
+    const { trace } = life;
+    // Rarely, and then a function of its own.
+    if (trace?.silences === true) trace.send(() => wired.pool.dispatch(sending, this));
+    else wired.pool.dispatch(sending, this);
   }
 
   #read(body: ReplayBody): AsyncIterable<Uint8Array> {

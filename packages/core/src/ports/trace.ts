@@ -20,6 +20,8 @@ export interface Trace {
   attempting(endpoint: Endpoint): void;
   /** Another attempt will be made, for this reason. */
   repeating(reason: string): void;
+  /** Outbound: must `send` hand attempts to the wire? Somebody's instrumentation listens there. */
+  readonly silences: boolean;
   /** Outbound: hands an attempt to the wire, so that instrumentation of the wire does not tell of it again. */
   send<T>(dispatch: () => T): T;
   /** Inbound: runs the program; calls it makes meanwhile, and whatever it starts then, are made on this one's behalf. */

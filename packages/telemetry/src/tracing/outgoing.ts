@@ -7,6 +7,8 @@ import { formatTraceparent } from './traceparent.ts';
 /** What the calls of a request carry besides its trace. */
 export interface Company {
   readonly requestId: string;
+  /** The request has it already. */
+  readonly own: boolean;
   /** '' for none. */
   readonly baggage: string;
 }
@@ -29,8 +31,8 @@ export class Outgoing {
   readonly #baggage: string;
 
   /** `trace`: lines that name a span, which become these. Less what the request says itself: the program's word holds. */
-  constructor(call: HeaderReader, trace: string[], { requestId, baggage }: Company) {
-    if (requestId !== '' && call.header(REQUEST_ID_HEADER) === undefined) trace.push(REQUEST_ID_HEADER, requestId);
+  constructor(call: HeaderReader, trace: string[], { requestId, own, baggage }: Company) {
+    if (!own) trace.push(REQUEST_ID_HEADER, requestId);
     this.external = trace;
     this.#baggage = baggage === '' || call.header('baggage') !== undefined ? '' : baggage;
   }

@@ -1,5 +1,5 @@
 import type { Call, InboundInfo, Observer, RouteInfo, Tracer } from '@inmesh/core';
-import { MeshError } from '@inmesh/core';
+import { MeshError, REQUEST_ID_HEADER } from '@inmesh/core';
 import {
   type Attributes,
   type Context,
@@ -104,7 +104,7 @@ export function createTracer(options: TracerOptions): MeshTracer {
         return new InboundTrace(reference, given, within, span === undefined ? undefined : { span, ours: true, common });
       };
     },
-    forwarded: () => servedIn(context.active())?.forwarded ?? NO_LINES,
+    forwarded: forward.length === 0 ? () => NO_LINES : () => servedIn(context.active())?.forwarded ?? NO_LINES,
     observer: {
       route: (info) => ({ ended: (call) => finishTrace(call, info) }),
       inbound: (info) => ({ ended: (call) => finishTrace(call, info) }),
@@ -128,7 +128,7 @@ interface Parent {
   readonly context: Context;
 }
 
-const ROOT: Parent = { reference: undefined, tracestate: '', sampled: undefined, formats: 0, context: ROOT_CONTEXT };
+const rootIn = (within: Context): Parent => ({ reference: undefined, tracestate: '', sampled: undefined, formats: 0, context: within });
 
 /** The program's own word for this call, then the span it works in, then the request it serves. */
 function parentOf(call: Call, within: Context, mine: Served | undefined): Parent {
@@ -151,7 +151,7 @@ function parentOf(call: Call, within: Context, mine: Served | undefined): Parent
       context: within,
     };
   }
-  return mine === undefined ? { ...ROOT, context: within } : remoteParent(mine.trace, within);
+  return mine === undefined ? rootIn(within) : remoteParent(mine.trace, within);
 }
 
 function remoteParent({ span, sampled, tracestate, formats }: TraceHeaders, within: Context = ROOT_CONTEXT): Parent {
@@ -229,11 +229,13 @@ function handOn(call: Call, within: Context, mine: Served | undefined, company: 
 }
 
 function companyOf(call: Call, within: Context, mine: Served | undefined, { baggage }: Propagators): Company {
-  const requestId = readRequestId(call) || (mine?.requestId ?? newRequestId());
+  const said = call.header(REQUEST_ID_HEADER);
+  const requestId = said === undefined ? (mine?.requestId ?? newRequestId()) : readRequestId(call);
+  const own = said !== undefined;
   const entries = propagation.getBaggage(within);
   // Unchanged it goes on as it came, whatever of it nobody here could read.
   const unchanged = entries === undefined || entries === mine?.entries;
-  return { requestId, baggage: unchanged ? (mine?.baggage ?? '') : baggage ? formatBaggage(entries) : '' };
+  return { requestId, own, baggage: unchanged ? (mine?.baggage ?? '') : baggage ? formatBaggage(entries) : '' };
 }
 
 const MOST_FORWARDED = 16;

@@ -70,6 +70,7 @@ abstract class CallTrace implements Trace {
 
   abstract readonly shadow: Trace;
   abstract headers(internal: boolean): readonly string[];
+  abstract readonly silences: boolean;
   abstract send<T>(dispatch: () => T): T;
   abstract run<T>(program: () => T): T;
   abstract bind(emitter: object): void;
@@ -100,9 +101,13 @@ export class OutboundTrace extends CallTrace {
     return new OutboundTrace(reference, this.requestId, this.#outgoing, this.#silent);
   }
 
+  /** A context of its own is dear: only where somebody would hear. */
+  get silences(): boolean {
+    return this.#silent && wire.hasSubscribers;
+  }
+
   send<T>(dispatch: () => T): T {
-    // A context of its own is dear: only where somebody would hear.
-    return this.#silent && wire.hasSubscribers ? silenced(dispatch) : dispatch();
+    return this.silences ? silenced(dispatch) : dispatch();
   }
 
   readonly run = asItIs;
@@ -204,6 +209,7 @@ export class InboundTrace extends CallTrace {
     return [];
   }
 
+  readonly silences = false;
   readonly send = asItIs;
 }
 
