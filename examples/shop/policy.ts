@@ -10,6 +10,9 @@ export interface Traffic {
   readonly faultForJason: boolean;
 }
 
+/** The version jason gets. */
+export const JASON_VERSION = 'v3';
+
 /** The service outside the mesh. */
 export const RATES_HOST = 'rates.example.com';
 
@@ -102,6 +105,16 @@ spec:
 `;
 }
 
+/** What reviews promises. Nothing is done when the budget burns: the story is told to its end. */
+export function objectives(): string {
+  const objective = (name: string, indicator: string, percent: number): string => `apiVersion: inmesh.dev/v1
+kind: ServiceLevelObjective
+metadata: { name: ${name}, namespace: shop }
+spec: { service: reviews, indicator: { ${indicator} }, objective: ${percent} }
+`;
+  return `${objective('reviews-answers', 'availability: {}', 99.9)}---\n${objective('reviews-in-time', 'latency: { threshold: 250ms }', 95)}`;
+}
+
 /** Where reviews runs at the moment. */
 export function reviewsWorkloads(reviews: readonly Backend[]): string {
   return reviews
@@ -140,7 +153,7 @@ spec:
     - name: jason
       match: [{ headers: { end-user: { exact: jason } } }]${faultForJason ? fault : ''}
       route:
-        - destination: { host: reviews, subset: v3 }
+        - destination: { host: reviews, subset: ${JASON_VERSION} }
     - name: everyone
       timeout: 10s
       retries: { attempts: 3, perTryTimeout: ${PER_TRY_TIMEOUT_MS}ms, retryOn: 'connect-failure,reset,gateway-error' }

@@ -19,11 +19,12 @@ const WIDTH = 80;
 const BAR = 55;
 
 /** Rows of the picture without the lines at its foot, and how many of those there are at most. */
-const ROWS = 21;
+const ROWS = 22;
 const LINES = 10;
 
 /** Lines for logs: one a second, and what happens when it does. */
-export function plainView(out: NodeJS.WriteStream): View {
+export function plainView(out: NodeJS.WriteStream, console: string): View {
+  out.write(`inmesh: look at ${console}\n`);
   return {
     everyMs: 1000,
     show: ({ seconds, recent, chapter, retries, ejections, outcomes }) => {
@@ -70,6 +71,7 @@ function frame(sight: Sight, lines: number): string[] {
   return [
     '',
     ends(` ${styleText('bold', 'inmesh')} ${dim(`· a shop of ${processes} processes, steered by ${folder}`)}`, `${clock(seconds)} `),
+    ` ${dim('look at')} ${sight.console}`,
     '',
     ` ${styleText(['bold', 'cyan'], `${scene.number}/${scene.of}`)} ${styleText('bold', scene.title)}`,
     '',

@@ -45,7 +45,7 @@ describe('who may look', () => {
     left.push(close);
     const { origin } = new URL(url);
     const nobody = await fetch(`${origin}/console/`);
-    expect([nobody.status, await nobody.text()]).toEqual([401, expect.stringContaining('open the address that `inmesh console` printed')]);
+    expect([nobody.status, await nobody.text()]).toEqual([401, expect.stringContaining('open the address that was printed')]);
     expect((await fetch(`${origin}/console/?token=wrong`)).status).toBe(401);
     const welcome = await fetch(url, { redirect: 'manual' });
     expect([welcome.status, welcome.headers.get('location')]).toEqual([303, '/console/']);
