@@ -162,8 +162,12 @@ spec:
 }
 
 function serviceEntry(name: string, host: string, location: string, protocol: 'http' | 'grpc', backends: readonly Backend[]): string {
-  const account = location === 'MESH_INTERNAL' ? `, serviceAccount: ${name}` : '';
-  const endpoints = backends.map(({ port }) => `\n    - { address: 127.0.0.1, ports: { ${protocol}: ${port} }${account} }`).join('');
+  // Who they are is known of those in the mesh only.
+  const self = (version: string): string =>
+    location === 'MESH_INTERNAL' ? `, labels: { app: ${name}, version: ${version} }, serviceAccount: ${name}` : '';
+  const endpoints = backends
+    .map(({ port, version }) => `\n    - { address: 127.0.0.1, ports: { ${protocol}: ${port} }${self(version)} }`)
+    .join('');
   return `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: { name: ${name}, namespace: shop }

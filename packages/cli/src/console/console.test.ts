@@ -115,6 +115,16 @@ describe('what is passed on', () => {
     expect([gone.status, await gone.text(), here.status]).toEqual([502, 'does not answer: connect ECONNREFUSED 127.0.0.1:9\n', 200]);
   });
 
+  it('asks the process that has taken the place of another', async () => {
+    const [old, heir] = await Promise.all(['old', 'heir'].map((name) => upstream((_, response) => void response.end(JSON.stringify(name)))));
+    const admins = [old!];
+    const { get } = await opened({ admins });
+    expect(await (await get('/api/process/0/status')).json()).toBe('old');
+    admins[0] = heir!;
+    expect(await (await get('/api/process/0/status')).json()).toBe('heir');
+    expect(await (await get('/console/sources.json')).json()).toMatchObject({ processes: [{ name: heir!.origin }] });
+  });
+
   it('is a tap that flows, and ends with whoever reads it', async () => {
     let over = false;
     const admin = await upstream((request, response) => {
