@@ -47,7 +47,8 @@ spec:
 
 /** Where ratings and the world outside are. Like all of this folder, resources as Istio has them. */
 export function neighbours(ratings: readonly Backend[], rates: readonly Backend[]): string {
-  return `${serviceEntry('ratings', 'ratings.shop.svc.cluster.local', 'MESH_INTERNAL', 'grpc', ratings)}---
+  return `${service('ratings', 'grpc')}---
+${workloads('grpc', ratings)}---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: ratings, namespace: shop }
@@ -61,7 +62,16 @@ spec:
       route:
         - destination: { host: ratings }
 ---
-${serviceEntry('rates', RATES_HOST, 'MESH_EXTERNAL', 'http', rates)}---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: rates, namespace: shop }
+spec:
+  hosts: [${RATES_HOST}]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  endpoints:${rates.map(({ port }) => `\n    - { address: 127.0.0.1, ports: { http: ${port} } }`).join('')}
+---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: rates, namespace: shop }
@@ -76,16 +86,7 @@ spec:
 
 /** What reviews is: the service, its versions, and when an endpoint is sent off the field. */
 export function reviewsService(): string {
-  return `apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: reviews, namespace: shop }
-spec:
-  hosts: [reviews.shop.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  workloadSelector: { labels: { app: reviews } }
----
+  return `${service('reviews', 'http')}---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: reviews, namespace: shop }
@@ -116,21 +117,7 @@ spec: { service: reviews, indicator: { ${indicator} }, objective: ${percent} }
 }
 
 /** Where reviews runs at the moment. */
-export function reviewsWorkloads(reviews: readonly Backend[]): string {
-  return reviews
-    .map(
-      ({ version, port }) => `apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: reviews-${version}-${port}, namespace: shop }
-spec:
-  address: 127.0.0.1
-  ports: { http: ${port} }
-  labels: { app: reviews, version: ${version} }
-  serviceAccount: reviews
-`,
-    )
-    .join('---\n');
-}
+export const reviewsWorkloads = (reviews: readonly Backend[]): string => workloads('http', reviews);
 
 /** Who gets which reviews: the file the director edits. */
 export function reviewsTraffic({ split, faultForJason }: Traffic): string {
@@ -161,21 +148,33 @@ spec:
 `;
 }
 
-function serviceEntry(name: string, host: string, location: string, protocol: 'http' | 'grpc', backends: readonly Backend[]): string {
-  // Who they are is known of those in the mesh only.
-  const self = (version: string): string =>
-    location === 'MESH_INTERNAL' ? `, labels: { app: ${name}, version: ${version} }, serviceAccount: ${name}` : '';
-  const endpoints = backends
-    .map(({ port, version }) => `\n    - { address: 127.0.0.1, ports: { ${protocol}: ${port} }${self(version)} }`)
-    .join('');
+/** A service of the shop: whoever carries its label serves it. */
+function service(name: string, protocol: 'http' | 'grpc'): string {
   return `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: { name: ${name}, namespace: shop }
 spec:
-  hosts: [${host}]
-  location: ${location}
+  hosts: [${name}.shop.svc.cluster.local]
+  location: MESH_INTERNAL
   resolution: STATIC
   ports: [{ number: 80, name: ${protocol}, protocol: ${protocol.toUpperCase()} }]
-  endpoints:${endpoints}
+  workloadSelector: { labels: { app: ${name} } }
 `;
+}
+
+/** Processes of the shop, who they are and where they listen. */
+function workloads(protocol: 'http' | 'grpc', backends: readonly Backend[]): string {
+  return backends
+    .map(
+      ({ role, version, port }) => `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: ${role}-${version}-${port}, namespace: shop }
+spec:
+  address: 127.0.0.1
+  ports: { ${protocol}: ${port} }
+  labels: { app: ${role}, version: ${version} }
+  serviceAccount: ${role}
+`,
+    )
+    .join('---\n');
 }
