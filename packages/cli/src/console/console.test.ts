@@ -116,7 +116,9 @@ describe('what is passed on', () => {
   });
 
   it('asks the process that has taken the place of another', async () => {
-    const [old, heir] = await Promise.all(['old', 'heir'].map((name) => upstream((_, response) => void response.end(JSON.stringify(name)))));
+    const [old, heir] = await Promise.all(
+      ['old', 'heir'].map((name) => upstream((_, response) => void response.end(JSON.stringify(name)))),
+    );
     const admins = [old!];
     const { get } = await opened({ admins });
     expect(await (await get('/api/process/0/status')).json()).toBe('old');
