@@ -4,6 +4,7 @@
  * promises and what was measured of each; exit code 1 if one was broken. The console shows it all in a browser meanwhile. `--forever`
  * tells the story again until Ctrl-C.
  */
+import type { ConsoleServer } from '@inmesh/cli';
 import { devCertificates, loadDevCa } from '@inmesh/identity/dev';
 import { createMesh, type Mesh } from 'inmesh';
 import { existsSync } from 'node:fs';
@@ -52,22 +53,21 @@ setTimeout(() => {
 /** Opens the storefront and tells the story, once or until it is stopped. The verdicts of each whole round go to `rounds`. */
 async function serve(shop: Shop, tally: Tally, rounds: Verdict[][]): Promise<void> {
   const began = performance.now();
-  const console = await startConsole({ host: '127.0.0.1', port: 0, admins: shop.admins });
-  const view = out.isTTY && !process.env['CI'] ? liveView(out) : plainView(out, console.url);
+  const view = out.isTTY && !process.env['CI'] ? liveView(out) : plainView(out);
   const chronicle = new Chronicle((line) => view.line(line, began));
   const workload = { name: 'storefront', namespace: 'shop', labels: { app: 'storefront' } };
   let mesh: Mesh | undefined;
+  let page: ConsoleServer | undefined;
   let eyes: NodeJS.Timeout | undefined;
   try {
     const identity = devCertificates(await loadDevCa(shop.ca), { namespace: 'shop', serviceAccount: 'storefront' });
     mesh = await createMesh({ policy: shop.policy, workload, identity, onEvent: chronicle.hear, admin: 0 });
     shop.admins.unshift(new URL(mesh.adminUrl!));
+    page = await startConsole({ host: '127.0.0.1', port: 0, admins: shop.admins });
+    view.invite(page.url);
     const storefront = new Storefront(mesh, tally);
-    const stage: Stage = {
-      ...{ shop, mesh, tally, chronicle, signal: stop.signal, scene: { number: 0, title: '' } },
-      console: console.url,
-      books: () => readBooks(shop, mesh!, storefront.ofJason),
-    };
+    const scene = { number: 0, title: '' };
+    const stage: Stage = { shop, mesh, tally, chronicle, signal: stop.signal, scene, console: page.url };
     const show = (): void => view.show(look(stage, began));
     eyes = setInterval(show, view.everyMs);
     try {
@@ -76,7 +76,8 @@ async function serve(shop: Shop, tally: Tally, rounds: Verdict[][]): Promise<voi
         await storefront.open();
         const pledges = await playStory(stage);
         await storefront.close();
-        rounds.push(await Promise.all(pledges.map((judge) => judge(tally.chapters))));
+        const books = await readBooks(shop, mesh, storefront.ofJason);
+        rounds.push(pledges.map((judge) => judge(tally.chapters, books)));
       } while (forever);
       show();
     } finally {
@@ -87,6 +88,6 @@ async function serve(shop: Shop, tally: Tally, rounds: Verdict[][]): Promise<voi
   } finally {
     clearInterval(eyes);
     view.close();
-    await Promise.all([console.close(), mesh?.close()]);
+    await Promise.all([page?.close(), mesh?.close()]);
   }
 }

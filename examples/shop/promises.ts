@@ -9,8 +9,8 @@ export interface Verdict {
   readonly figure: string;
 }
 
-/** Given while the story goes on, judged by the chapters of the whole round when its last call has ended. */
-export type Pledge = (chapters: readonly Chapter[]) => Verdict | Promise<Verdict>;
+/** Given while the story goes on, judged by the chapters of the whole round, and by what the meshes have counted, when its last call has ended. */
+export type Pledge = (chapters: readonly Chapter[], books: Books) => Verdict;
 
 type Which = (chapter: Chapter) => boolean;
 
@@ -104,13 +104,12 @@ export const answered =
 
 /** Whoever calls and whoever is called have counted the same, and all there was. */
 export const inTheBooks =
-  (text: string, books: () => Promise<Books>): Pledge =>
-  async () => {
-    const read = await books();
-    const { made, faults, called, served } = read;
+  (text: string): Pledge =>
+  (_, books) => {
+    const { made, faults, called, served } = books;
     return {
       text,
-      kept: called >= ENOUGH && balanced(read),
+      kept: called >= ENOUGH && balanced(books),
       figure: `${made} calls of ${JASON} = ${faults} faults + ${called} to v3, which counts ${served}`,
     };
   };

@@ -1,6 +1,5 @@
 import type { Mesh } from 'inmesh';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Books } from './books.ts';
 import type { Chronicle } from './chronicle.ts';
 import { reviewsTraffic, type Traffic } from './policy.ts';
 import { answered, askedAgain, avoided, happens, inTheBooks, nothingFails, onlyJason, type Pledge, shared } from './promises.ts';
@@ -28,8 +27,6 @@ export interface Stage {
   readonly mesh: Pick<Mesh, 'status' | 'fetch' | 'grpc'>;
   /** Where all of this can be looked at. */
   readonly console: string;
-  /** What both sides have counted; read when the doors are closed. */
-  readonly books: () => Promise<Books>;
   readonly tally: Tally;
   readonly chronicle: Chronicle;
   /** Ends the story early. */
@@ -49,7 +46,7 @@ export async function playStory(stage: Stage): Promise<readonly Pledge[]> {
   const pledges: Pledge[] = [
     nothingFails('No call fails that nobody asked to fail'),
     askedAgain('… for what ratings cannot answer is asked again', () => stage.shop.outcomes()),
-    inTheBooks('Every call is in the metrics of both sides', stage.books),
+    inTheBooks('Every call is in the metrics of both sides'),
   ];
   for (const [index, { title, play }] of SCENES.entries()) {
     stage.scene = { number: index + 1, title };
