@@ -113,7 +113,7 @@ kind: ServiceLevelObjective
 metadata: { name: ${name}, namespace: shop }
 spec: { service: reviews, indicator: { ${indicator} }, objective: ${percent} }
 `;
-  return `${objective('reviews-answers', 'availability: {}', 99.9)}---\n${objective('reviews-in-time', 'latency: { threshold: 250ms }', 95)}`;
+  return `${objective('reviews-answers', 'availability: {}', 99.9)}---\n${objective('reviews-in-time', 'latency: { threshold: 500ms }', 90)}`;
 }
 
 /** Where reviews runs at the moment. */
