@@ -1,12 +1,19 @@
 /**
  * One process of the shop: `node backend.ts ROLE VERSION POLICY CA`. Listens on a free port of loopback and tells its parent
- * which, then how many requests have reached it. Obeys `{ delayMs }` and leaves when its parent does.
+ * which, and where its admin port is, then how many requests have reached it. Obeys `{ delayMs }` and leaves when its parent does.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openService, type Role } from './services.ts';
 
+/** What a backend tells its parent when it is ready. */
+export interface Listening {
+  readonly port: number;
+  /** URL of its admin port; undefined if it has no mesh. */
+  readonly admin?: string | undefined;
+}
+
 /** What a backend tells its parent. `outcomes`: of calls of gRPC, by status. */
-export type Report = { readonly port: number } | { readonly arrived: number; readonly outcomes: Readonly<Record<string, number>> };
+export type Report = Listening | { readonly arrived: number; readonly outcomes: Readonly<Record<string, number>> };
 
 /** What the parent tells a backend: how long each answer shall be held back from now on. */
 export interface Order {
@@ -38,4 +45,4 @@ process.on('SIGINT', () => {});
 process.on('disconnect', () => void service.close().finally(() => process.exit(0)));
 
 setInterval(() => report({ arrived, outcomes: service.outcomes?.() ?? {} }), 250).unref();
-report({ port: await service.listen(answer) });
+report({ port: await service.listen(answer), admin: service.admin });

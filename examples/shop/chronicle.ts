@@ -51,6 +51,9 @@ export class Chronicle {
       case 'policy.rejected':
         this.tell('trouble', `rejected: ${event.reason.replace(FOLDER, '')}`);
         break;
+      case 'slo.burning':
+        this.tell('mesh', `what ${event.slo} may fail is used up too fast: ${event.severity}`);
+        break;
       default:
     }
     for (const wait of this.#waiting) wait(event);

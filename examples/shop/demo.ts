@@ -1,11 +1,14 @@
 /**
  * The shop: a storefront, three versions of reviews, ratings, and a service of somebody else's, each a process of its own on
  * loopback, under a folder of Istio resources that a director edits while visitors come in. Ends by itself with a list of
- * promises and what was measured of each; exit code 1 if one was broken. `--forever` tells the story again until Ctrl-C.
+ * promises and what was measured of each; exit code 1 if one was broken. The console shows it all in a browser meanwhile. `--forever`
+ * tells the story again until Ctrl-C.
  */
+import type { ConsoleServer } from '@inmesh/cli';
 import { devCertificates, loadDevCa } from '@inmesh/identity/dev';
 import { createMesh, type Mesh } from 'inmesh';
 import { existsSync } from 'node:fs';
+import { readBooks } from './books.ts';
 import { Chronicle } from './chronicle.ts';
 import type { Verdict } from './promises.ts';
 import { Shop } from './shop.ts';
@@ -23,7 +26,8 @@ const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 
 out.write('inmesh: starting the processes of the shop …\n');
-const shop = await Shop.open(OPENING);
+// The console is read while the others start.
+const [shop, { startConsole }] = await Promise.all([Shop.open(OPENING), import('@inmesh/cli')]);
 const rounds: Verdict[][] = [];
 const tally = new Tally(OPENING);
 let clean = false;
@@ -53,21 +57,27 @@ async function serve(shop: Shop, tally: Tally, rounds: Verdict[][]): Promise<voi
   const chronicle = new Chronicle((line) => view.line(line, began));
   const workload = { name: 'storefront', namespace: 'shop', labels: { app: 'storefront' } };
   let mesh: Mesh | undefined;
+  let page: ConsoleServer | undefined;
   let eyes: NodeJS.Timeout | undefined;
   try {
     const identity = devCertificates(await loadDevCa(shop.ca), { namespace: 'shop', serviceAccount: 'storefront' });
-    mesh = await createMesh({ policy: shop.policy, workload, identity, onEvent: chronicle.hear });
-    const stage: Stage = { shop, mesh, tally, chronicle, signal: stop.signal, scene: { number: 0, title: '' } };
+    mesh = await createMesh({ policy: shop.policy, workload, identity, onEvent: chronicle.hear, admin: 0 });
+    shop.admins.unshift(new URL(mesh.adminUrl!));
+    page = await startConsole({ host: '127.0.0.1', port: 0, admins: shop.admins });
+    view.invite(page.url);
     const storefront = new Storefront(mesh, tally);
+    const scene = { number: 0, title: '' };
+    const stage: Stage = { shop, mesh, tally, chronicle, signal: stop.signal, scene, console: page.url };
     const show = (): void => view.show(look(stage, began));
-    await storefront.open();
     eyes = setInterval(show, view.everyMs);
     try {
       do {
         if (rounds.length > 0) await resetStage(stage);
+        await storefront.open();
         const pledges = await playStory(stage);
-        if (!forever) await storefront.close();
-        rounds.push(pledges.map((judge) => judge(tally.chapters)));
+        await storefront.close();
+        const books = await readBooks(shop, mesh, storefront.ofJason);
+        rounds.push(pledges.map((judge) => judge(tally.chapters, books)));
       } while (forever);
       show();
     } finally {
@@ -78,6 +88,6 @@ async function serve(shop: Shop, tally: Tally, rounds: Verdict[][]): Promise<voi
   } finally {
     clearInterval(eyes);
     view.close();
-    await mesh?.close();
+    await Promise.all([page?.close(), mesh?.close()]);
   }
 }

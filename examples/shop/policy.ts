@@ -10,6 +10,9 @@ export interface Traffic {
   readonly faultForJason: boolean;
 }
 
+/** The version jason gets. */
+export const JASON_VERSION = 'v3';
+
 /** The service outside the mesh. */
 export const RATES_HOST = 'rates.example.com';
 
@@ -44,7 +47,8 @@ spec:
 
 /** Where ratings and the world outside are. Like all of this folder, resources as Istio has them. */
 export function neighbours(ratings: readonly Backend[], rates: readonly Backend[]): string {
-  return `${serviceEntry('ratings', 'ratings.shop.svc.cluster.local', 'MESH_INTERNAL', 'grpc', ratings)}---
+  return `${service('ratings', 'grpc')}---
+${workloads('grpc', ratings)}---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: ratings, namespace: shop }
@@ -58,7 +62,16 @@ spec:
       route:
         - destination: { host: ratings }
 ---
-${serviceEntry('rates', RATES_HOST, 'MESH_EXTERNAL', 'http', rates)}---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: rates, namespace: shop }
+spec:
+  hosts: [${RATES_HOST}]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  endpoints:${rates.map(({ port }) => `\n    - { address: 127.0.0.1, ports: { http: ${port} } }`).join('')}
+---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: rates, namespace: shop }
@@ -73,16 +86,7 @@ spec:
 
 /** What reviews is: the service, its versions, and when an endpoint is sent off the field. */
 export function reviewsService(): string {
-  return `apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: reviews, namespace: shop }
-spec:
-  hosts: [reviews.shop.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  workloadSelector: { labels: { app: reviews } }
----
+  return `${service('reviews', 'http')}---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: reviews, namespace: shop }
@@ -102,22 +106,18 @@ spec:
 `;
 }
 
-/** Where reviews runs at the moment. */
-export function reviewsWorkloads(reviews: readonly Backend[]): string {
-  return reviews
-    .map(
-      ({ version, port }) => `apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: reviews-${version}-${port}, namespace: shop }
-spec:
-  address: 127.0.0.1
-  ports: { http: ${port} }
-  labels: { app: reviews, version: ${version} }
-  serviceAccount: reviews
-`,
-    )
-    .join('---\n');
+/** What reviews promises. Nothing is done when the budget burns: the story is told to its end. */
+export function objectives(): string {
+  const objective = (name: string, indicator: string, percent: number): string => `apiVersion: inmesh.dev/v1
+kind: ServiceLevelObjective
+metadata: { name: ${name}, namespace: shop }
+spec: { service: reviews, indicator: { ${indicator} }, objective: ${percent} }
+`;
+  return `${objective('reviews-answers', 'availability: {}', 99.9)}---\n${objective('reviews-in-time', 'latency: { threshold: 500ms }', 90)}`;
 }
+
+/** Where reviews runs at the moment. */
+export const reviewsWorkloads = (reviews: readonly Backend[]): string => workloads('http', reviews);
 
 /** Who gets which reviews: the file the director edits. */
 export function reviewsTraffic({ split, faultForJason }: Traffic): string {
@@ -140,7 +140,7 @@ spec:
     - name: jason
       match: [{ headers: { end-user: { exact: jason } } }]${faultForJason ? fault : ''}
       route:
-        - destination: { host: reviews, subset: v3 }
+        - destination: { host: reviews, subset: ${JASON_VERSION} }
     - name: everyone
       timeout: 10s
       retries: { attempts: 3, perTryTimeout: ${PER_TRY_TIMEOUT_MS}ms, retryOn: 'connect-failure,reset,gateway-error' }
@@ -148,17 +148,33 @@ spec:
 `;
 }
 
-function serviceEntry(name: string, host: string, location: string, protocol: 'http' | 'grpc', backends: readonly Backend[]): string {
-  const account = location === 'MESH_INTERNAL' ? `, serviceAccount: ${name}` : '';
-  const endpoints = backends.map(({ port }) => `\n    - { address: 127.0.0.1, ports: { ${protocol}: ${port} }${account} }`).join('');
+/** A service of the shop: whoever carries its label serves it. */
+function service(name: string, protocol: 'http' | 'grpc'): string {
   return `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: { name: ${name}, namespace: shop }
 spec:
-  hosts: [${host}]
-  location: ${location}
+  hosts: [${name}.shop.svc.cluster.local]
+  location: MESH_INTERNAL
   resolution: STATIC
   ports: [{ number: 80, name: ${protocol}, protocol: ${protocol.toUpperCase()} }]
-  endpoints:${endpoints}
+  workloadSelector: { labels: { app: ${name} } }
 `;
+}
+
+/** Processes of the shop, who they are and where they listen. */
+function workloads(protocol: 'http' | 'grpc', backends: readonly Backend[]): string {
+  return backends
+    .map(
+      ({ role, version, port }) => `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: ${role}-${version}-${port}, namespace: shop }
+spec:
+  address: 127.0.0.1
+  ports: { ${protocol}: ${port} }
+  labels: { app: ${role}, version: ${version} }
+  serviceAccount: ${role}
+`,
+    )
+    .join('---\n');
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { Order, Report } from './backend.ts';
+import type { Listening, Order, Report } from './backend.ts';
 import type { Role } from './services.ts';
 
 /** Time a process may take to begin, on a machine that is busy with something else. */
@@ -17,6 +17,8 @@ export class Backend {
   readonly port: number;
   /** `127.0.0.1:port`, as the mesh names the endpoint. */
   readonly address: string;
+  /** Where its mesh tells of itself; undefined if it has none. */
+  readonly admin: URL | undefined;
   /** Requests that have reached it so far, told four times a second. */
   arrived = 0;
   /** Of gRPC: how many ended with which status. */
@@ -27,12 +29,13 @@ export class Backend {
   perSecond = 0;
   readonly #process: ChildProcess;
 
-  private constructor(child: ChildProcess, role: Role, version: string, port: number) {
+  private constructor(child: ChildProcess, role: Role, version: string, { port, admin }: Listening) {
     this.#process = child;
     this.role = role;
     this.version = version;
     this.port = port;
     this.address = `127.0.0.1:${port}`;
+    this.admin = admin === undefined ? undefined : new URL(admin);
     let last = { at: performance.now(), arrived: 0 };
     child.on('message', (report: Report) => {
       if ('port' in report) return;
@@ -57,9 +60,9 @@ export class Backend {
       const died = once(child, 'exit', { signal: begun.signal }).then(([code]) => {
         throw new Error(`${role} ${version} ended with ${code} before it listened`);
       });
-      const [report] = (await Promise.race([once(child, 'message', { signal: begun.signal }), died])) as [{ port: number }];
+      const [report] = (await Promise.race([once(child, 'message', { signal: begun.signal }), died])) as [Listening];
       died.catch(() => {});
-      return new Backend(child, role, version, report.port);
+      return new Backend(child, role, version, report);
     } catch (error) {
       child.kill('SIGKILL');
       throw error;

@@ -1,3 +1,4 @@
+import { balanced, type Books } from './books.ts';
 import { type Chapter, JASON, percentile } from './tally.ts';
 
 /** Something the mesh says it does, and what was measured of it. */
@@ -8,8 +9,8 @@ export interface Verdict {
   readonly figure: string;
 }
 
-/** Given while the story goes on, judged by the chapters of the whole round when its last call has ended. */
-export type Pledge = (chapters: readonly Chapter[]) => Verdict;
+/** Given while the story goes on, judged by the chapters of the whole round, and by what the meshes have counted, when its last call has ended. */
+export type Pledge = (chapters: readonly Chapter[], books: Books) => Verdict;
 
 type Which = (chapter: Chapter) => boolean;
 
@@ -27,8 +28,8 @@ function tolerance(percent: number, draws: number): number {
 
 /** A version gets its share, in each chapter whose policy asks for it or in those that are named. */
 export const shared =
-  (text: string, version: string, wanted: number, which: Which = ({ traffic }) => traffic.split[version] === wanted): Pledge =>
-  (chapters) => {
+  (text: string, version: string, wanted: number, which: Which = ({ traffic }) => traffic.split[version] === wanted) =>
+  (chapters: readonly Chapter[]): Verdict => {
     const those = chapters.filter(which);
     const answered = sum(those, (chapter) => chapter.answered);
     const seen = (sum(those, ({ everyone }) => everyone.get(version) ?? 0) / Math.max(answered, 1)) * 100;
@@ -100,6 +101,18 @@ export const answered =
     kept: answer.status === status && answer.body.includes(body),
     figure: `${answer.status} ${answer.body.slice(0, 60)}`.trim(),
   });
+
+/** Whoever calls and whoever is called have counted the same, and all there was. */
+export const inTheBooks =
+  (text: string): Pledge =>
+  (_, books) => {
+    const { made, faults, called, served } = books;
+    return {
+      text,
+      kept: called >= ENOUGH && balanced(books),
+      figure: `${made} calls of ${JASON} = ${faults} faults + ${called} to v3, which counts ${served}`,
+    };
+  };
 
 /** Something happens in time; undefined: it did not happen. */
 export const happens =

@@ -18,6 +18,8 @@ export interface Service {
   answer(): Promise<Answer>;
   /** Serves what `answer` says, on a free port of loopback. Resolves with the port. */
   listen(answer: () => Promise<Answer>): Promise<number>;
+  /** Its admin port; undefined if it has no mesh. */
+  readonly admin?: string | undefined;
   /** How many calls of gRPC have ended with which status; undefined if it does not speak it. */
   outcomes?(): Readonly<Record<string, number>>;
   close(): Promise<void>;
@@ -58,6 +60,7 @@ async function openRatings(mesh: Mesh): Promise<Service> {
   return {
     answer: () => answerAfterWork({ stars: 1 + Math.floor(Math.random() * 5) }),
     listen: (answer) => serveRatings(mesh, async () => (await answer()).body as Rating),
+    admin: mesh.adminUrl,
     outcomes: () => outcomes(mesh.metrics()),
     close: () => mesh.close({ graceMs: 500 }),
   };
@@ -82,6 +85,7 @@ async function openReviews(mesh: Mesh, version: string): Promise<Service> {
       }
     },
     listen: (answer) => listening(server.on('request', handlerOf(answer))),
+    admin: mesh.adminUrl,
     close: async () => {
       server.close();
       server.closeAllConnections();
@@ -114,6 +118,7 @@ async function openMesh(role: Role, version: string, policy: string, ca: string)
     policy,
     workload: { name: `${role}-${version}`, namespace: 'shop', labels: { app: role, version } },
     identity: devCertificates(await loadDevCa(ca), { namespace: 'shop', serviceAccount: role }),
+    admin: 0,
   });
 }
 

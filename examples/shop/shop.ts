@@ -2,7 +2,7 @@ import { createDevCa, saveDevCa } from '@inmesh/identity/dev';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { neighbours, papers, reviewsService, reviewsTraffic, reviewsWorkloads, type Traffic } from './policy.ts';
+import { neighbours, objectives, papers, reviewsService, reviewsTraffic, reviewsWorkloads, type Traffic } from './policy.ts';
 import { Backend } from './processes.ts';
 import type { Role } from './services.ts';
 
@@ -20,6 +20,8 @@ export class Shop {
   /** The CA whose certificates they prove themselves with. */
   readonly ca: string;
   readonly backends: Backend[] = [];
+  /** Admin ports of the processes that have a mesh, for the console. Who replaces one that died takes its place. */
+  readonly admins: URL[] = [];
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -37,7 +39,9 @@ export class Shop {
       await shop.#start(['ratings', 'v1', 2], ['rates', 'v1', 1]);
       await shop.#write('neighbours.yaml', neighbours(shop.of('ratings'), shop.of('rates')));
       await shop.#start(['reviews', 'v1', 3], ['reviews', 'v2', 3], ['reviews', 'v3', 2]);
+      shop.admins.push(...shop.backends.flatMap(({ admin }) => admin ?? []));
       await shop.#write('reviews-service.yaml', reviewsService());
+      await shop.#write('objectives.yaml', objectives());
       await shop.#write('reviews-workloads.yaml', reviewsWorkloads(shop.of('reviews')));
       await shop.steer(traffic);
       return shop;
@@ -74,7 +78,10 @@ export class Shop {
     const dead = this.backends.filter((one) => one.dead);
     if (dead.length === 0) return;
     for (const one of dead) this.backends.splice(this.backends.indexOf(one), 1);
-    await this.#start(...dead.map(({ role, version }) => [role, version, 1] as const));
+    for (const { role, version, admin } of dead) {
+      const [heir] = await this.#start([role, version, 1]);
+      if (admin !== undefined && heir?.admin !== undefined) this.admins[this.admins.indexOf(admin)] = heir.admin;
+    }
     await this.#write('reviews-workloads.yaml', reviewsWorkloads(this.of('reviews')));
   }
 
@@ -85,13 +92,16 @@ export class Shop {
     return went.every(Boolean);
   }
 
-  async #start(...wanted: readonly (readonly [role: Role, version: string, count: number])[]): Promise<void> {
+  async #start(...wanted: readonly (readonly [role: Role, version: string, count: number])[]): Promise<readonly Backend[]> {
     const all = wanted.flatMap(([role, version, count]) => Array.from({ length: count }, () => [role, version] as const));
-    const starts = all.map(([role, version]) => Backend.start(role, version, this.policy, this.ca).then((one) => this.backends.push(one)));
-    // All settle before a failure is told, so that close finds every process there is.
-    const failed = (await Promise.allSettled(starts)).find((result) => result.status === 'rejected');
+    const starts = await Promise.allSettled(all.map(([role, version]) => Backend.start(role, version, this.policy, this.ca)));
+    // All have settled before a failure is told, so that close finds every process there is.
+    const started = starts.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    this.backends.push(...started);
+    const failed = starts.find((one) => one.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
     this.backends.sort((a, b) => ROLES.indexOf(a.role) - ROLES.indexOf(b.role) || a.version.localeCompare(b.version) || a.port - b.port);
+    return started;
   }
 
   /** Moved into place whole, as a careful operator does. */

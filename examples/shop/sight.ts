@@ -14,6 +14,8 @@ export interface Sight {
   readonly seconds: number;
   readonly scene: Stage['scene'] & { readonly of: number };
   readonly folder: string;
+  /** URL of the console. */
+  readonly console: string;
   readonly processes: number;
   readonly recent: Recent;
   readonly chapter: Chapter;
@@ -32,7 +34,7 @@ export interface Sight {
 }
 
 /** Looks at the stage. */
-export function look({ shop, mesh, tally, chronicle, scene }: Stage, began: number): Sight {
+export function look({ shop, mesh, tally, chronicle, scene, console }: Stage, began: number): Sight {
   const now = performance.now();
   const { version, rejected, snapshot } = mesh.status();
   const out = new Set(
@@ -48,6 +50,7 @@ export function look({ shop, mesh, tally, chronicle, scene }: Stage, began: numb
     seconds: (now - began) / 1000,
     scene: { ...scene, of: SCENE_COUNT },
     folder: shop.folder,
+    console,
     processes: shop.backends.filter(({ dead }) => !dead).length,
     recent: tally.recent(now),
     chapter: tally.chapter,

@@ -20,6 +20,8 @@ export class Storefront {
   readonly #under = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #turn = 0;
+  /** Calls of jason's that were begun, the first few included. */
+  ofJason = 0;
 
   constructor(mesh: Mesh, tally: Tally) {
     this.#mesh = mesh;
@@ -61,6 +63,7 @@ export class Storefront {
   }
 
   async #ending(url: string, user: string): Promise<Pick<Visit, 'outcome' | 'version' | 'reason'>> {
+    if (user === JASON) this.ofJason += 1;
     try {
       const response = await this.#mesh.fetch(url, { headers: { 'end-user': user } });
       const text = await response.text();

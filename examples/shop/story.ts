@@ -2,7 +2,7 @@ import type { Mesh } from 'inmesh';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Chronicle } from './chronicle.ts';
 import { reviewsTraffic, type Traffic } from './policy.ts';
-import { answered, askedAgain, avoided, happens, nothingFails, onlyJason, type Pledge, shared } from './promises.ts';
+import { answered, askedAgain, avoided, happens, inTheBooks, nothingFails, onlyJason, type Pledge, shared } from './promises.ts';
 import { ratingsClient, told } from './ratings.ts';
 import { type Shop, TRAFFIC_FILE } from './shop.ts';
 import type { Chapter, Tally } from './tally.ts';
@@ -25,6 +25,8 @@ const SLOW_MS = 4000;
 export interface Stage {
   readonly shop: Shop;
   readonly mesh: Pick<Mesh, 'status' | 'fetch' | 'grpc'>;
+  /** Where all of this can be looked at. */
+  readonly console: string;
   readonly tally: Tally;
   readonly chronicle: Chronicle;
   /** Ends the story early. */
@@ -44,6 +46,7 @@ export async function playStory(stage: Stage): Promise<readonly Pledge[]> {
   const pledges: Pledge[] = [
     nothingFails('No call fails that nobody asked to fail'),
     askedAgain('… for what ratings cannot answer is asked again', () => stage.shop.outcomes()),
+    inTheBooks('Every call is in the metrics of both sides'),
   ];
   for (const [index, { title, play }] of SCENES.entries()) {
     stage.scene = { number: index + 1, title };

@@ -6,6 +6,8 @@ import type { Chapter } from './tally.ts';
 
 /** What people look at while the story is told. */
 export interface View {
+  /** There is a console. */
+  invite(url: string): void;
   /** A moment: several a second on a terminal, one a second elsewhere. */
   show(sight: Sight): void;
   /** Something happened just now. */
@@ -19,13 +21,14 @@ const WIDTH = 80;
 const BAR = 55;
 
 /** Rows of the picture without the lines at its foot, and how many of those there are at most. */
-const ROWS = 21;
+const ROWS = 22;
 const LINES = 10;
 
 /** Lines for logs: one a second, and what happens when it does. */
 export function plainView(out: NodeJS.WriteStream): View {
   return {
     everyMs: 1000,
+    invite: (url) => void out.write(`inmesh: look at ${url}\n`),
     show: ({ seconds, recent, chapter, retries, ejections, outcomes }) => {
       const split = Object.entries(chapter.traffic.split).map(
         ([version, wanted]) => `${version} ${chapter.share(version).toFixed(0)}/${wanted} %`,
@@ -50,6 +53,8 @@ export function liveView(out: NodeJS.WriteStream): View {
   out.write('\x1b[?25l');
   return {
     everyMs: 100,
+    // It is in the picture.
+    invite: () => {},
     show: (sight) => {
       // One write in a synchronized update, without wrapping: no flicker, and a narrow window cuts lines instead of folding them.
       const lines = frame(sight, Math.min(Math.max(out.rows - 1 - ROWS, 2), LINES)).slice(0, Math.max(out.rows - 1, 1));
@@ -70,6 +75,7 @@ function frame(sight: Sight, lines: number): string[] {
   return [
     '',
     ends(` ${styleText('bold', 'inmesh')} ${dim(`· a shop of ${processes} processes, steered by ${folder}`)}`, `${clock(seconds)} `),
+    ` ${dim('look at')} ${sight.console}`,
     '',
     ` ${styleText(['bold', 'cyan'], `${scene.number}/${scene.of}`)} ${styleText('bold', scene.title)}`,
     '',

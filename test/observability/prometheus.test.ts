@@ -139,8 +139,8 @@ describe.skipIf(noPrometheus || noH2load)(`${REAL_PROMETHEUS} scrapes the proces
     }
   });
 
-  it('finds every metric of Istio’s and of our own explained in docs/observability.md', async () => {
-    const docs = readFileSync(join(DASHBOARDS, '../docs/observability.md'), 'utf8');
+  it('finds every metric of Istio’s and of our own explained in docs/metrics.md', async () => {
+    const docs = readFileSync(join(DASHBOARDS, '../docs/metrics.md'), 'utf8');
     const names = await server.labelValues('__name__');
     const families = names.map((name) => name.replace(/_(bucket|sum|count)$/, '')).filter((name) => /^(istio|inmesh)_/.test(name));
     expect(families.length).toBeGreaterThan(15);

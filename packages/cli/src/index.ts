@@ -1,3 +1,4 @@
+export { type ConsoleServer, type ConsoleServerOptions, startConsole } from './console/server.ts';
 export { initDevCa, type InitDevCaArgs, issueFromDevCa, type IssueFromDevCaArgs } from './dev-ca/run.ts';
 export { Exit } from './exit.ts';
 export { type ExplainArgs, explain } from './explain.ts';

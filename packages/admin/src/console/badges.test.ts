@@ -50,6 +50,14 @@ it('says panic where fewer are healthy than the policy asks for', () => {
   expect(badges([call('v1')], seeing(endpoints, 20))).toEqual({ v1: ['1 of 3 ejected'] });
 });
 
+it('says it of the endpoints, not of the calls that reached none; unless none is reached at all', () => {
+  const { destination_workload_namespace: _, destination_canonical_revision: __, ...labels } = call('v1').labels;
+  const nobody: Sample = { ...call('v1'), labels: { ...labels, response_code: '503', response_flags: 'UH', destination_canonical_service: 'unknown', destination_service_name: 'reviews' } }; // prettier-ignore
+  const process = seeing([{ version: 'v1', ejected: true }, { version: 'v1' }]);
+  expect(Object.values(badges([call('v1'), nobody], process))).toEqual([['1 of 2 ejected']]);
+  expect(Object.values(badges([nobody], process))).toEqual([['1 of 2 ejected']]);
+});
+
 it('says overflow where calls were refused over a limit', () => {
   expect(badges([call('v1'), call('v1', 'UO')], seeing([{ version: 'v1' }]))).toEqual({ v1: ['overflow'] });
 });

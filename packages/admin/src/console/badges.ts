@@ -20,7 +20,10 @@ export function badgesOf({ places, edges }: Graph, processes: readonly Process[]
     new Set(edges.filter(({ to }) => to.id === place.id).flatMap(({ traffic }) => [...traffic.services]));
   for (const place of places) {
     const found: Badge[] = [];
-    const { endpoints, ejected, panic } = worst(hosts(place), place.revision, processes);
+    // Where calls end that reached nobody there are no endpoints, if others have reached some.
+    const nobody =
+      place.kind === 'unreached' && places.some((one) => one !== place && one.service === place.service && one.kind !== 'unreached');
+    const { endpoints, ejected, panic } = worst(nobody ? new Set() : hosts(place), place.revision, processes);
     if (ejected > 0) found.push({ kind: 'ejected', text: `${ejected} of ${endpoints} ejected` });
     if (panic) found.push({ kind: 'panic', text: 'panic' });
     const overflows = edges.some(

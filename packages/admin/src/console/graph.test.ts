@@ -125,8 +125,14 @@ describe('callers nobody else tells of', () => {
 
 describe('calls that reach nobody', () => {
   it('end at the service, for want of an endpoint', () => {
-    const edge = only([requests(2, caller('web'), called('gone'), NOBODY, { response_code: '503', response_flags: 'UH' })]);
-    expect([edge.to.kind, edge.to.service, edge.errorShare]).toEqual(['unreached', 'gone', 1]);
+    const edge = only([
+      requests(2, caller('web'), called('gone'), NOBODY, {
+        response_code: '503',
+        response_flags: 'UH',
+        connection_security_policy: 'none',
+      }),
+    ]);
+    expect([edge.to.kind, edge.to.service, edge.errorShare, edge.mtls]).toEqual(['unreached', 'gone', 1, null]);
   });
 
   it('went to the service, where only its registry knows no workload', () => {

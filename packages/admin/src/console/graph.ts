@@ -121,7 +121,8 @@ function edgeOf(id: string, { from, to, source, destination, security }: Sides):
     health: healthOf(traffic),
     p50: quantile(traffic.buckets, 0.5),
     p99: quantile(traffic.buckets, 0.99),
-    mtls: secured > 0 ? mutual / secured : null,
+    // What reached nobody went neither in the clear nor otherwise.
+    mtls: secured > 0 && to.kind !== 'unreached' ? mutual / secured : null,
   };
 }
 

@@ -25,8 +25,12 @@ export function splitsOf({ processes, rates, windowMs }: World): Split[] {
       host.routes.flatMap((route) => {
         if (route.action.kind !== 'forward' || route.action.destinations.length < 2) return [];
         const { destinations } = route.action;
-        // A host without a port is in the model once for each port it may be called on.
-        const id = `${process.base} ${host.service ?? host.name} ${route.resource} ${route.name}`;
+        // A host without a port is in the model once for each port it may be called on, and replicas obey one document: unless one of them
+        // has not got it yet.
+        const weights = destinations.map(({ cluster, weight }) => `${cluster} ${weight}`);
+        const { workload } = process.status ?? {};
+        const who = workload === undefined ? process.base : `${workload.namespace}/${workload.name}`;
+        const id = [who, host.service ?? host.name, route.resource, route.name, ...weights].join(' ');
         if (once.has(id)) return [];
         once.add(id);
         const total = destinations.reduce((sum, { weight }) => sum + weight, 0);

@@ -45,7 +45,7 @@ describe('who may look', () => {
     left.push(close);
     const { origin } = new URL(url);
     const nobody = await fetch(`${origin}/console/`);
-    expect([nobody.status, await nobody.text()]).toEqual([401, expect.stringContaining('open the address that `inmesh console` printed')]);
+    expect([nobody.status, await nobody.text()]).toEqual([401, expect.stringContaining('open the address that was printed')]);
     expect((await fetch(`${origin}/console/?token=wrong`)).status).toBe(401);
     const welcome = await fetch(url, { redirect: 'manual' });
     expect([welcome.status, welcome.headers.get('location')]).toEqual([303, '/console/']);
@@ -113,6 +113,18 @@ describe('what is passed on', () => {
     const { get } = await opened({ admins: [new URL('http://127.0.0.1:9'), await upstream((_, response) => void response.end('{}'))] });
     const [gone, here] = await Promise.all([get('/api/process/0/status'), get('/api/process/1/status')]);
     expect([gone.status, await gone.text(), here.status]).toEqual([502, 'does not answer: connect ECONNREFUSED 127.0.0.1:9\n', 200]);
+  });
+
+  it('asks the process that has taken the place of another', async () => {
+    const [old, heir] = await Promise.all(
+      ['old', 'heir'].map((name) => upstream((_, response) => void response.end(JSON.stringify(name)))),
+    );
+    const admins = [old!];
+    const { get } = await opened({ admins });
+    expect(await (await get('/api/process/0/status')).json()).toBe('old');
+    admins[0] = heir!;
+    expect(await (await get('/api/process/0/status')).json()).toBe('heir');
+    expect(await (await get('/console/sources.json')).json()).toMatchObject({ processes: [{ name: heir!.origin }] });
   });
 
   it('is a tap that flows, and ends with whoever reads it', async () => {

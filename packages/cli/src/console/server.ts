@@ -6,8 +6,9 @@ import { type Kind, pass } from './upstream.ts';
 
 export interface ConsoleServerOptions {
   readonly host: string;
+  /** 0 takes any free one. */
   readonly port: number;
-  /** Admin ports. */
+  /** Admin ports. Read at each question: put another address in the place of one, and that process is asked from then on. */
   readonly admins: readonly URL[];
   readonly prometheus?: URL | undefined;
 }
@@ -30,7 +31,8 @@ const PROCESS: Readonly<Record<string, Kind>> = {
 const PROMETHEUS: Readonly<Record<string, Kind>> = { query: 'json', query_range: 'json' };
 
 /**
- * Serves the console to one browser, and passes its questions on to the processes and the Prometheus it was given.
+ * Serves the console to one browser, and passes its questions on to the processes and the Prometheus it was given. Rejects with the
+ * error of the system if the address cannot be listened on.
  *
  * Loopback is open to everybody on a machine, and this server reaches what its owner reaches (a port forwarded from a cluster, a Prometheus
  * behind a password): so it wants a token. The token works once, for addresses show up in lists of processes and in histories; the
@@ -93,8 +95,8 @@ export async function startConsole({ host, port, admins, prometheus }: ConsoleSe
   };
 }
 
-const CLOSED = 'this console is for whoever started it: open the address that `inmesh console` printed, with its token';
-const USED = 'this address has been used: its token works once; start `inmesh console` again for another one';
+const CLOSED = 'this console is for whoever started it: open the address that was printed, with its token';
+const USED = 'this address has been used: its token works once; start the console again for another one';
 
 /** Without the password that may be in it. */
 const shown = ({ protocol, host, pathname }: URL): string => `${protocol}//${host}${pathname.replace(/\/$/, '')}`;

@@ -11,7 +11,8 @@ type Problem = NonNullable<NonNullable<Process['status']>['problems']>[number];
 export function ConfigView({ world }: { readonly world: World }): VNode {
   const { processes } = world;
   const versions = Map.groupBy(processes.filter(({ status }) => status !== undefined), ({ status }) => status!.version); // prettier-ignore
-  const refused = processes.filter(({ status }) => status?.rejected != null);
+  // A mistake meets all who follow the document: it is told once.
+  const refused = Map.groupBy(processes.filter(({ status }) => status?.rejected != null), ({ status }) => status!.rejected!.reason); // prettier-ignore
   const problems = new Map(
     processes.flatMap(({ status }) => (status?.problems ?? []).map((problem) => [JSON.stringify(problem), problem] as const)),
   );
@@ -27,9 +28,9 @@ export function ConfigView({ world }: { readonly world: World }): VNode {
       { head: 'In flight', right: true, cell: ({ status }) => status?.callsInFlight ?? '–' },
     ], processes, 'No process is named: see inmesh console --admin.', ({ error, status }) => (error !== '' || status?.rejected != null ? 'bad' : ''))}
     ${versions.size > 1 ? html`<p class="note">${[...versions].map(([version, all]) => `${all.length} on ${version.slice(0, 12)}`).join(', ')}. Workloads of different namespaces may see different documents.</p>` : ''}
-    ${refused.map((one) => html`<section class="panel bad" aria-label=${`Rejected by ${nameOf(one)}`}>
-      <h2>${nameOf(one)} refused a document ${ago(one.status!.rejected!.at)}</h2>
-      <pre tabindex="0">${one.status!.rejected!.reason}</pre>
+    ${[...refused].map(([reason, [one, ...others]]) => html`<section class="panel bad" aria-label=${`Rejected by ${nameOf(one!)}`}>
+      <h2>${nameOf(one!)}${others.length === 0 ? '' : ` and ${others.length} more`} refused a document ${ago(one!.status!.rejected!.at)}</h2>
+      <pre tabindex="0">${reason}</pre>
       <p>What was in force before still is.</p>
     </section>`)}
     ${table<Problem>('Warnings and remarks on the policy in force', [

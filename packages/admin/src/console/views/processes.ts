@@ -9,7 +9,7 @@ export const nameOf = ({ status, name }: Process): string =>
 
 /** A column that says which process a row is of, where there are several. */
 export const shared = <T>({ processes }: World, of: (row: T) => Process): readonly Column<T>[] =>
-  processes.length > 1 ? [{ head: 'Process', cell: (row) => nameOf(of(row)) }] : [];
+  processes.length > 1 ? [{ head: 'Process', cell: (row) => html`<span class="whole">${nameOf(of(row))}</span>` }] : [];
 
 /** Which process is asked. */
 export function chooser(world: World, chosen: number, choose: (at: number) => void): VNode | string {
