@@ -1,4 +1,4 @@
-import type { Clock, EndedCall, Endpoint, InboundInfo, Peer, RouteInfo, RouteObserver } from '@inmesh/core';
+import type { Clock, EndedCall, Endpoint, InboundInfo, Peer, PeerMetadata, RouteInfo, RouteObserver } from '@inmesh/core';
 import type { SideTelemetry, Workload } from '@inmesh/policy';
 import { compileExpression } from './cel/expression.ts';
 import { LabelSet, labelText, type MetricFamily } from './exposition.ts';
@@ -111,12 +111,12 @@ export class CallMetrics {
   inbound(info: InboundInfo): (peer: Peer) => RouteObserver {
     const side = this.#side(info.telemetry);
     const observers = new WeakMap<Pair, RouteObserver>();
-    // Asked once per call: by identity first. Whom a hop token names comes without mutual TLS.
-    const mutual = new Map<string, Pair>();
-    const others = new Map<string, Pair>();
+    // Asked once per call. Whom a hop token names comes without mutual TLS.
+    const mutual = new Callers();
+    const others = new Callers();
     return (peer) => {
-      const { connection, principal } = peer;
-      const known = connection.principal === undefined ? others : mutual;
+      const { connection, principal, metadata } = peer;
+      const known = (connection.principal === undefined ? others : mutual).whoSay(metadata);
       const uri = principal?.uri ?? '';
       let pair = known.get(uri);
       if (pair === undefined || pair.gone) {
@@ -223,6 +223,19 @@ export class CallMetrics {
       }
       for (const [key, { nowhere }] of side.services) if (nowhere?.gone === true) side.services.delete(key);
     }
+  }
+}
+
+/** Pairs of those who call, by identity. Many workloads may have one, or none: what they say of themselves, one object for equal accounts, tells them apart. */
+class Callers {
+  readonly #silent = new Map<string, Pair>();
+  readonly #saying = new WeakMap<PeerMetadata, Map<string, Pair>>();
+
+  whoSay(metadata: PeerMetadata | undefined): Map<string, Pair> {
+    if (metadata === undefined) return this.#silent;
+    let pairs = this.#saying.get(metadata);
+    if (pairs === undefined) this.#saying.set(metadata, (pairs = new Map()));
+    return pairs;
   }
 }
 
