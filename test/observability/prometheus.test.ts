@@ -5,6 +5,7 @@ import { declaredObjectives, parse } from '@inmesh/policy';
 import { sloRules } from '@inmesh/telemetry/slo-rules';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readExposition } from '../support/exposition.ts';
 import { type Labels, noPrometheus, prometheus, promtool, REAL_PROMETHEUS, type Row, type TestPrometheus } from '../support/prometheus.ts';
 import { choices, DASHBOARDS, dashboards, filledIn, selectorsOf } from './dashboards.ts';
 import { noH2load, OBJECTIVES, openShop, ROUND, type Shop } from './shop.ts';
@@ -163,7 +164,9 @@ describe.skipIf(noPrometheus || noH2load)(`${REAL_PROMETHEUS} scrapes the proces
     ];
     for (const url of Object.values(shop.metrics)) {
       const { body } = await request(url);
-      const { output } = await promtool(['check', 'metrics'], await body.text());
+      const text = await body.text();
+      expect(() => readExposition(text)).not.toThrow();
+      const { output } = await promtool(['check', 'metrics'], text);
       expect(output).toContain('istio_request_duration_milliseconds use base unit "seconds"');
       expect(output.split('\n').filter((line) => line !== '' && !known.some((one) => one.test(line)))).toEqual([]);
     }
