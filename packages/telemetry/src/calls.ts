@@ -62,10 +62,13 @@ export class CallMetrics {
   readonly #options: CallMetricsOptions;
   readonly #book: SeriesBook;
   readonly #sides = new Map<string, Side>();
+  /** Pairs that are remembered: as many as could have series, of which a connection of TCP takes four. */
+  readonly #most: number;
   #overflowed = 0;
 
   constructor(options: CallMetricsOptions) {
     this.#options = options;
+    this.#most = Math.ceil(options.maxSeries / 4);
     this.#book = new SeriesBook(options, () => this.#purge());
   }
 
@@ -116,12 +119,13 @@ export class CallMetrics {
     const others = new Callers();
     return (peer) => {
       const { connection, principal, metadata } = peer;
-      const known = (connection.principal === undefined ? others : mutual).whoSay(metadata);
+      const known = connection.principal === undefined ? others : mutual;
       const uri = principal?.uri ?? '';
-      let pair = known.get(uri);
+      let pair = known.find(metadata, uri);
       if (pair === undefined || pair.gone) {
         pair = this.#caller(side, info, peer);
-        if (known.size < SIDES * 1024) known.set(uri, pair);
+        if (pair.gone) return ofPair(pair, info);
+        known.remember(metadata, uri, pair);
       }
       let observer = observers.get(pair);
       if (observer === undefined) observers.set(pair, (observer = ofPair(pair, info)));
@@ -157,7 +161,7 @@ export class CallMetrics {
     let service = side.services.get(key);
     if (service === undefined) {
       service = { labels: serviceLabels({ ...info, service: host }), plain: new WeakMap(), mutual: new WeakMap(), nowhere: undefined };
-      if (side.services.size < this.#options.maxSeries) side.services.set(key, service);
+      if (side.services.size < this.#most) side.services.set(key, service);
     }
     return service;
   }
@@ -202,7 +206,8 @@ export class CallMetrics {
     if (pair === undefined) {
       pair = new Pair(who, security, side.plan, this.#book, (shape) => this.#overflow(shape, info));
       // Whoever may make identities, or hosts, could make them without end: beyond the bound they are not remembered.
-      if (side.pairs.size < this.#options.maxSeries) side.pairs.set(key, pair);
+      if (side.pairs.size < this.#most) side.pairs.set(key, pair);
+      else pair.gone = true;
     }
     return pair;
   }
@@ -231,11 +236,14 @@ class Callers {
   readonly #silent = new Map<string, Pair>();
   readonly #saying = new WeakMap<PeerMetadata, Map<string, Pair>>();
 
-  whoSay(metadata: PeerMetadata | undefined): Map<string, Pair> {
-    if (metadata === undefined) return this.#silent;
-    let pairs = this.#saying.get(metadata);
-    if (pairs === undefined) this.#saying.set(metadata, (pairs = new Map()));
-    return pairs;
+  find(metadata: PeerMetadata | undefined, uri: string): Pair | undefined {
+    return (metadata === undefined ? this.#silent : this.#saying.get(metadata))?.get(uri);
+  }
+
+  remember(metadata: PeerMetadata | undefined, uri: string, pair: Pair): void {
+    let pairs = metadata === undefined ? this.#silent : this.#saying.get(metadata);
+    if (pairs === undefined) this.#saying.set(metadata!, (pairs = new Map()));
+    if (pairs.size < SIDES * 1024) pairs.set(uri, pair);
   }
 }
 
