@@ -6,6 +6,15 @@ const SERVERS = 'reporter="destination",destination_workload_namespace=~"$namesp
 const SERVICE = 'destination_service';
 const WORKLOAD = 'destination_workload, destination_workload_namespace';
 
+/** Processes weigh as they are used: by clients, or by servers where nobody in the mesh calls. */
+const BUDGET_LEFT = ['source', 'destination']
+  .map((reporter) => `{reporter="${reporter}"}`)
+  .map(
+    (by) =>
+      `sum by (slo, service) (inmesh_slo_budget_left_ratio${by} * inmesh_slo_events_total${by}) / sum by (slo, service) (inmesh_slo_events_total${by})`,
+  )
+  .join(' or ');
+
 /** All services, at a glance. */
 export const mesh = dashboard({
   uid: 'inmesh-mesh',
@@ -64,7 +73,7 @@ export const mesh = dashboard({
       panels: [
         table('Error budget left', { slo: 'Objective', service: 'Service' }, [
           ['min by (slo, service) (inmesh_slo_budget_left_ratio)', 'Least', 'percentunit'],
-          ['avg by (slo, service) (inmesh_slo_budget_left_ratio)', 'Mean of processes', 'percentunit'],
+          [BUDGET_LEFT, 'By calls', 'percentunit'],
           ['max by (slo, service) (inmesh_slo_objective_ratio)', 'Objective', 'percentunit'],
         ], { w: 12, h: 7 }),
         lines('Processes by version of the mesh', [['sum by (component, tag) (istio_build)', '{{component}} {{tag}}']], { w: 6, h: 7 }),

@@ -13,6 +13,18 @@ const FROM = '{{source_workload}}.{{source_workload_namespace}}';
 const TO = '{{destination_workload}}.{{destination_workload_namespace}}';
 const DURATION = 'istio_request_duration_milliseconds';
 
+const OBJECTIVES = 'service="$service"';
+/** Of the whole mesh, as alerts.yml counts: by clients, or by servers where nobody in the mesh calls. */
+const told = (of) => ['source', 'destination'].map((reporter) => of(`{${OBJECTIVES},reporter="${reporter}"}`)).join(' or ');
+const burnRate = (window) => {
+  const sum = (name, by) => `sum by (slo) (rate(${name}${by}[${window}]))`;
+  const bad = told((by) => `1 - ${sum('inmesh_slo_good_total', by)} / (${sum('inmesh_slo_events_total', by)} > 0)`);
+  return `(${bad}) / (1 - max by (slo) (inmesh_slo_objective_ratio{${OBJECTIVES}}))`;
+};
+const budgetLeft = told(
+  (by) => `sum by (slo) (inmesh_slo_budget_left_ratio${by} * inmesh_slo_events_total${by}) / sum by (slo) (inmesh_slo_events_total${by})`,
+);
+
 /** What both halves show: of one set of series, by who is at the other end. */
 const half = (matchers, labels, legend) => [
   lines('Requests by outcome', [[requests(matchers, `${labels}, response_code, grpc_response_status`), `${legend} {{response_code}} {{grpc_response_status}}`]], { unit: 'reqps' }),
@@ -72,8 +84,8 @@ export const service = dashboard({
     {
       title: 'Objectives',
       panels: [
-        lines('Burn rate', [['avg by (slo, window) (inmesh_slo_burn_rate{service="$service"})', '{{slo}} {{window}}']], { description: '1 uses the error budget up exactly at the end of its window. A page is 14.4 over 5m and 1h, or 6 over 30m and 6h.' }),
-        lines('Error budget left', [['avg by (slo) (inmesh_slo_budget_left_ratio{service="$service"})', '{{slo}}']], { unit: 'percentunit', max: 1, min: undefined }),
+        lines('Burn rate', ['5m', '1h', '6h', '3d'].map((window) => [burnRate(window), `{{slo}} ${window}`]), { description: 'Of the whole mesh. 1 uses the error budget up exactly at the end of its window. For 30 days a page is 14.4 over 5m and 1h, or 6 over 30m and 6h.' }),
+        lines('Error budget left', [[budgetLeft, '{{slo}}']], { unit: 'percentunit', max: 1, min: undefined, description: 'Of what the processes of now have seen, each by its share of the calls.' }),
       ],
     },
   ],

@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,3 +54,23 @@ it('lines that cannot be written are told and counted', async () => {
   expect(mesh.metrics()).toContain('inmesh_access_log_dropped_total{log="/dev/full"} 1');
   await mesh.close({ graceMs: 100 });
 });
+
+it.skipIf(process.platform === 'win32')(
+  'a pipe that nobody reads costs lines, and neither calls nor the end of the mesh; one that is read gets them',
+  async () => {
+    await using server = await upstream(say('hello'));
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const mesh = await meshOf(serviceEntry(HOST, [server.port]) + meshConfig(`{ accessLogFile: ${pipe} }`), { identity: false });
+    await (await mesh.fetch(`http://${HOST}/unread`)).text();
+    await expect.poll(() => mesh.events.filter(({ type }) => type === 'log.failed'), { timeout: 5000 }).toHaveLength(1);
+    const reader = spawn('cat', [pipe]);
+    let read = '';
+    reader.stdout.setEncoding('utf8').on('data', (text: string) => (read += text));
+    await (await mesh.fetch(`http://${HOST}/read`)).text();
+    await expect.poll(() => read, { timeout: 5000 }).toMatch(/"GET \/read /);
+    reader.kill();
+    await (await mesh.fetch(`http://${HOST}/unread`)).text();
+    await mesh.close({ graceMs: 100 });
+  },
+);

@@ -100,6 +100,6 @@ async function valuesOf({ type, query, regex = '' }: Variable, chosen: Chosen, p
   return [...new Set(texts.flatMap((text) => pattern.exec(text)?.[1] ?? []))];
 }
 
-/** The selectors of an expression: `name{matchers}`, of metrics this project has to do with. */
+/** The selectors of an expression: `name{matchers}`, of metrics this project has to do with, and of what rules record of them. */
 export const selectorsOf = (expr: string): readonly string[] =>
-  expr.match(/\b(?:up|(?:istio|envoy|inmesh|nodejs|process)_\w+)\b(?:\{[^}]*\})?/g) ?? [];
+  expr.match(/\b(?:up|\w+:inmesh_\w+:\w+|(?:istio|envoy|inmesh|nodejs|process)_\w+)\b(?:\{[^}]*\})?/g) ?? [];

@@ -1,12 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { declaredObjectives, parse } from '@inmesh/policy';
+import { sloRules } from '@inmesh/telemetry/slo-rules';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readExposition } from '../support/exposition.ts';
 import { type Labels, noPrometheus, prometheus, promtool, REAL_PROMETHEUS, type Row, type TestPrometheus } from '../support/prometheus.ts';
 import { choices, DASHBOARDS, dashboards, filledIn, selectorsOf } from './dashboards.ts';
-import { noH2load, openShop, ROUND, type Shop } from './shop.ts';
+import { noH2load, OBJECTIVES, openShop, ROUND, type Shop } from './shop.ts';
 import { withoutData } from './waiting.ts';
+
+/** What `inmesh slo export` makes of the objective that callers tell of. */
+function exported(): string {
+  const parsed = parse([{ file: 'slo.yaml', text: OBJECTIVES }]);
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+  return sloRules(
+    declaredObjectives(parsed.document).filter(({ name }) => name === 'reviews'),
+    'prometheus',
+  );
+}
 
 const ROUNDS = 8;
 const WARM = 1;
@@ -26,10 +39,10 @@ describe.skipIf(noPrometheus || noH2load)(`${REAL_PROMETHEUS} scrapes the proces
     server = await prometheus({
       config: JSON.stringify({
         global: { scrape_interval: '500ms', scrape_timeout: '500ms', evaluation_interval: '1s' },
-        rule_files: ['alerts.yml'],
+        rule_files: ['alerts.yml', 'slo-rules.yml'],
         scrape_configs: [{ job_name: 'inmesh-shop', static_configs: [{ targets }] }],
       }),
-      files: { 'alerts.yml': readFileSync(join(DASHBOARDS, 'prometheus/alerts.yml'), 'utf8') },
+      files: { 'alerts.yml': readFileSync(join(DASHBOARDS, 'prometheus/alerts.yml'), 'utf8'), 'slo-rules.yml': exported() },
     });
     await server.scraped();
     from = Date.now() / 1000;
@@ -114,6 +127,24 @@ describe.skipIf(noPrometheus || noH2load)(`${REAL_PROMETHEUS} scrapes the proces
       expect(rows(await messages('response'), 'reporter')).toEqual([`destination ${got}`, `source ${got}`]);
     });
 
+    it('what objectives are judged by: callers of reviews, and the storefront itself, which nobody in the mesh calls', async () => {
+      const told = async (name: string): Promise<readonly string[]> => rows(await server.query(`sum by (slo, reporter) (inmesh_slo_${name}_total)`), 'slo', 'reporter'); // prettier-ignore
+      const asked = (...paths: readonly string[]): number => paths.reduce((sum, path) => sum + ROUND[path]! * ALL, 0);
+      const [ok, flaky] = [asked('/ok', '/missing', '/flaky'), ROUND['/flaky']! * ALL];
+      const good = asked('/ok', '/missing', '/flaky', '/rated');
+      expect(await told('events')).toEqual([
+        // Servers see every attempt.
+        `shop/reviews destination ${ok + asked('/broken') + flaky}`,
+        `shop/reviews source ${ok + asked('/broken')}`,
+        `shop/storefront destination ${asked(...Object.keys(ROUND))}`,
+      ]);
+      expect(await told('good')).toEqual([
+        `shop/reviews destination ${ok}`,
+        `shop/reviews source ${ok}`,
+        `shop/storefront destination ${good}`,
+      ]);
+    });
+
     it('one process of each workload, all of the second policy, none of the one that cannot be obeyed', async () => {
       const instances = Object.keys(shop.metrics).length;
       expect(await server.query('count(inmesh_policy_info)')).toMatchObject([{ value: instances }]);
@@ -133,7 +164,9 @@ describe.skipIf(noPrometheus || noH2load)(`${REAL_PROMETHEUS} scrapes the proces
     ];
     for (const url of Object.values(shop.metrics)) {
       const { body } = await request(url);
-      const { output } = await promtool(['check', 'metrics'], await body.text());
+      const text = await body.text();
+      expect(() => readExposition(text)).not.toThrow();
+      const { output } = await promtool(['check', 'metrics'], text);
       expect(output).toContain('istio_request_duration_milliseconds use base unit "seconds"');
       expect(output.split('\n').filter((line) => line !== '' && !known.some((one) => one.test(line)))).toEqual([]);
     }
@@ -171,6 +204,34 @@ describe.skipIf(noPrometheus || noH2load)(`${REAL_PROMETHEUS} scrapes the proces
 
   it('raises an alert: a policy was refused', async () => {
     await expect.poll(() => server.query('ALERTS{alertname="InmeshPolicyRejected",alertstate="firing"}'), { timeout: 10_000 }).toMatchObject([{ labels: { job: 'inmesh-shop', severity: 'ticket' } }]); // prettier-ignore
+  });
+
+  describe('for objectives', () => {
+    const broken = ROUND['/broken']! / (ROUND['/ok']! + ROUND['/missing']! + ROUND['/broken']! + ROUND['/flaky']!);
+    const bad = (ROUND['/broken']! + ROUND['/refused']! + ROUND['/nowhere']!) / Object.values(ROUND).reduce((sum, count) => sum + count);
+
+    it('raises alerts: both are missed by far, as the whole mesh sees it', async () => {
+      const firing = async (): Promise<readonly string[]> => rows(await server.query('ALERTS{alertname=~"InmeshObjective.*",alertstate="firing"}'), 'alertname', 'slo', 'severity'); // prettier-ignore
+      await expect.poll(firing, { timeout: 10_000 }).toEqual(['reviews', 'storefront'].flatMap((name) => [`shop/${name} page`, `shop/${name} ticket`]).map((row) => `InmeshObjectiveBurns${row.endsWith('page') ? 'Fast' : ''} ${row} 1`).sort()); // prettier-ignore
+      for (const window of ['5m', '1h', '3d']) {
+        await comesTo(`slo_service:inmesh_slo_bad:ratio_rate${window}{slo="shop/reviews"}`, broken);
+        await comesTo(`slo_service:inmesh_slo_bad:ratio_rate${window}{slo="shop/storefront"}`, bad);
+      }
+    });
+
+    it('takes the rules that `inmesh slo export` writes, which record and wake somebody', async () => {
+      const mine = '{sloth_slo="reviews"}';
+      await expect.poll(() => server.query(`ALERTS${mine}`), { timeout: 10_000 }).toHaveLength(2);
+      for (const window of ['5m', '30m', '1h', '2h', '6h', '1d', '3d']) await comesTo(`slo:sli_error:ratio_rate${window}${mine}`, broken);
+      await comesTo(`slo:current_burn_rate:ratio${mine} / 100`, broken);
+      // A mean of what was recorded, while the first calls came, too.
+      await comesTo(`slo:sli_error:ratio_rate30d${mine}`, broken, 1);
+      await comesTo(`(1 - slo:period_error_budget_remaining:ratio${mine}) / 100`, broken, 1);
+    });
+
+    /** Rules are evaluated once a second, and what they know of is what was scraped before. */
+    const comesTo = (query: string, value: number, digits = 4): Promise<void> =>
+      expect.poll(async () => (await server.query(query))[0]?.value, { timeout: 10_000, message: query }).toBeCloseTo(value, digits);
   });
 
   it('for our rules, which all evaluate, and whose every selector finds series', async () => {
@@ -251,9 +312,7 @@ describe.skipIf(noPrometheus || noH2load)(`${REAL_PROMETHEUS} scrapes the proces
       if (known('source_workload_namespace') && !known('source_workload') && !known('source_canonical_service'))
         return 'source without a name';
       if (known('source_workload_namespace') && labels['source_cluster'] === 'unknown') return 'source without a cluster';
-      // Calls that reached nobody have no cluster to name; Istio's have none either.
-      if (known('destination_service_namespace') && known('destination_workload') && labels['destination_cluster'] === 'unknown')
-        return 'destination without a cluster';
+      if (known('destination_service_namespace') && labels['destination_cluster'] === 'unknown') return 'destination without a cluster';
       return '';
     };
 
@@ -272,10 +331,10 @@ describe.skipIf(noPrometheus || noH2load)(`${REAL_PROMETHEUS} scrapes the proces
       expect(found.map(({ labels }) => dropped(labels))).toEqual(found.map(() => ''));
     });
 
-    it('no row that servers tell lacks a label', async () => {
+    it('no row that servers tell is left out of the graph', async () => {
       const found = await graph('reporter=~"destination|waypoint",destination_service_namespace="shop"');
       expect(found.length).toBeGreaterThan(10);
-      expect(found.map(({ labels }) => dropped(labels)).filter((why) => why.startsWith('lacks'))).toEqual([]);
+      expect(found.map(({ labels }) => dropped(labels))).toEqual(found.map(() => ''));
     });
 
     it('calls that reach no server are found among those without service workloads', async () => {

@@ -92,6 +92,14 @@ async function visit(url: string, count: number): Promise<void> {
   if (Number(said) !== count) throw new Error(`${url} was to be asked ${count} times:\n${stdout}`);
 }
 
+/** One that clients tell of, and one that only the server can, for whoever calls it is no part of the mesh. */
+export const OBJECTIVES = ['reviews', 'storefront'].map((name) => `---
+apiVersion: inmesh.dev/v1
+kind: ServiceLevelObjective
+metadata: { name: ${name}, namespace: shop }
+spec: { service: ${name}, indicator: { availability: {} }, objective: 99, window: 30d }
+`).join(''); // prettier-ignore
+
 function policyOf(workloads: readonly { readonly name: string; readonly port: number }[], retries: number): string {
   const service = (app: string, protocol: string): string => `---
 apiVersion: networking.istio.io/v1
@@ -117,7 +125,7 @@ spec:
   serviceAccount: ${app}
 `;
   };
-  return `${service('storefront', 'HTTP')}${service('reviews', 'HTTP')}${service('ratings', 'GRPC')}${service('nowhere', 'HTTP')}${workloads.map(entry).join('')}---
+  return `${service('storefront', 'HTTP')}${service('reviews', 'HTTP')}${service('ratings', 'GRPC')}${service('nowhere', 'HTTP')}${workloads.map(entry).join('')}${OBJECTIVES}---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: reviews, namespace: shop }

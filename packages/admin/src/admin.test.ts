@@ -76,6 +76,8 @@ describe('shows', () => {
     expect(JSON.parse(body)).toEqual({
       asked: { method: 'POST', url: 'http://reviews/7?a=b', headers: [['end-user', 'jason'], ['x', 'a:b']] },
     }); // prettier-ignore
+    // As people write it: only the first question mark ends the path.
+    expect((await get('/explain?url=http://reviews/7?a=b&header=c:d')).body).toContain('http://reviews/7?a=b');
     expect(await get('/explain')).toMatchObject({ status: 400, body: expect.stringContaining('name the URL to explain') });
     expect(await get('/explain?url=reviews')).toMatchObject({ status: 400, body: expect.stringContaining('"reviews" is not a whole URL') });
     expect(await get('/explain?url=http://a/&header=x')).toMatchObject({

@@ -178,7 +178,9 @@ async function answer(
     return text(403, `host "${headers.host}" is not served here: use an IP address or localhost, or add the name to admin.allowedHosts`);
   }
   if (method !== 'GET') return { ...text(405, `${method} is not served here: everything is read with GET`), headers: { allow: 'GET' } };
-  const [path = '/', query = ''] = url.split('?', 2);
+  // A query may hold question marks: that of the URL to explain.
+  const mark = url.indexOf('?');
+  const [path, query] = mark < 0 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
   const page = pages.get(path);
   if (page === undefined) return text(404, `${path} is not served here; there are ${listed(pages).join(', ')}`);
   try {

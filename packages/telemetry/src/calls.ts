@@ -62,10 +62,13 @@ export class CallMetrics {
   readonly #options: CallMetricsOptions;
   readonly #book: SeriesBook;
   readonly #sides = new Map<string, Side>();
+  /** Pairs that are remembered: as many as could have series, of which a connection of TCP takes four. */
+  readonly #most: number;
   #overflowed = 0;
 
   constructor(options: CallMetricsOptions) {
     this.#options = options;
+    this.#most = Math.ceil(options.maxSeries / 4);
     this.#book = new SeriesBook(options, () => this.#purge());
   }
 
@@ -162,7 +165,7 @@ export class CallMetrics {
     let service = side.services.get(key);
     if (service === undefined) {
       service = { labels: serviceLabels({ ...info, service: host }), plain: new WeakMap(), mutual: new WeakMap(), nowhere: undefined };
-      if (side.services.size < this.#options.maxSeries) side.services.set(key, service);
+      if (side.services.size < this.#most) side.services.set(key, service);
     }
     return service;
   }
@@ -207,7 +210,8 @@ export class CallMetrics {
     if (pair === undefined) {
       pair = new Pair(who, security, side.plan, this.#book, (shape) => this.#overflow(shape, info));
       // Whoever may make identities, or hosts, could make them without end: beyond the bound they are not remembered.
-      if (side.pairs.size < this.#options.maxSeries) side.pairs.set(key, pair);
+      if (side.pairs.size < this.#most) side.pairs.set(key, pair);
+      else pair.gone = true;
     }
     return pair;
   }
@@ -246,7 +250,7 @@ class Callers {
 
   keep({ connection, principal }: Peer, pair: Pair): Pair {
     const known = connection.principal === undefined ? this.#others : this.#mutual;
-    if (known.size < MOST_CALLERS) known.set(principal?.uri ?? '', pair);
+    if (!pair.gone && known.size < MOST_CALLERS) known.set(principal?.uri ?? '', pair);
     return pair;
   }
 }

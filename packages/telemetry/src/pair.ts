@@ -32,7 +32,7 @@ export class Pair {
   #last: Bound | undefined = undefined;
   /** No call has labels of its own. */
   readonly #plain: boolean;
-  /** Dropped from where it was remembered. */
+  /** Not remembered, or not any more: whoever holds it asks for it again. */
   gone = false;
 
   constructor(who: Labels, security: Security, plan: MetricPlan, book: SeriesBook, onOverflow: (shape: Shape) => Series) {

@@ -40,6 +40,12 @@ it('yields one object for equal texts, so that nobody is looked up twice', () =>
   expect(exchange.read(exchange.header[1])).toBe(exchange.read(exchange.header[1]));
 });
 
+it('is not filled up by strangers for those who come later', () => {
+  const own = metadataExchange(web);
+  for (let stranger = 0; stranger < 5000; stranger += 1) own.read(written({ WORKLOAD_NAME: `w${stranger}` }));
+  expect(own.read(own.header[1])).toBe(own.read(own.header[1]));
+});
+
 it('reads nothing in what is none, and what is too long to be honest', () => {
   for (const text of ['CgE=', Buffer.alloc(40, 0xff).toString('base64'), 'A'.repeat(5000)]) expect(exchange.read(text)).toBeUndefined();
 });

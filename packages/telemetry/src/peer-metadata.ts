@@ -21,7 +21,9 @@ export function metadataExchange({ name, namespace, cluster, labels }: Workload)
       const found = kept.get(value);
       if (found !== undefined || kept.has(value)) return found;
       const read = accountOf(readStruct(Buffer.from(value, 'base64')));
-      if (kept.size < MOST_KEPT) kept.set(value, read);
+      // The oldest makes room: whoever still calls is soon back, and strangers do not stay.
+      if (kept.size >= MOST_KEPT) kept.delete(kept.keys().next().value!);
+      kept.set(value, read);
       return read;
     },
   };

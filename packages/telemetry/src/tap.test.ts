@@ -78,6 +78,7 @@ it('one that throws keeps nothing from the others; each closes its own', () => {
 it.each([
   ['/a?page=2&access_token=s3cret&x', '/a?page=2&access_token=***&x'],
   ['/a?api_key=s3cret&password=s3cret&sig=s3cret', '/a?api_key=***&password=***&sig=***'],
+  ['/a?page=2;token=s3cret;x=1', '/a?page=2;token=***;x=1'],
   ['/a?q=eyJhbGciOi.s3cret', '/a?q=***'],
   ['/a?eyJhbGciOi.s3cret', '/a?***'],
   ['/a?to%6ben=s3cret', '/a?to%6ben=***'],

@@ -79,14 +79,15 @@ function withoutSecrets(path: string): string {
   if (at < 0) return path;
   const kept = path
     .slice(at + 1)
-    .split('&')
+    // Some write `;` between them (HTML 4, appendix B.2.2).
+    .split(/([&;])/)
     .map((pair) => {
       const equals = pair.indexOf('=');
       if (equals < 0) return LOOKS_SECRET.test(decoded(pair)) ? HIDDEN : pair;
       const name = pair.slice(0, equals);
       return SECRET.test(decoded(name)) || LOOKS_SECRET.test(decoded(pair.slice(equals + 1))) ? `${name}=${HIDDEN}` : pair;
     });
-  return `${path.slice(0, at)}?${kept.join('&')}`;
+  return `${path.slice(0, at)}?${kept.join('')}`;
 }
 
 const HIDDEN = '***';

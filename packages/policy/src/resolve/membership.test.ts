@@ -43,6 +43,23 @@ it('a ServiceEntry that selects WorkloadEntries has callers come in at the ports
   expect(services([entry, ...machines], { labels: { app: 'a', version: 'v1' } })).toMatchObject([{ host: 'a.example.com', ports: [9001] }]);
 });
 
+it('an entry is this workload though it says more: where it is, and how it is reached', () => {
+  const entry = serviceEntry('one', {
+    hosts: ['a.example.com'], location: 'MESH_INTERNAL', resolution: 'STATIC',
+    ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], workloadSelector: { labels: { app: 'a' } },
+  }); // prettier-ignore
+  const labels = {
+    app: 'a',
+    'topology.istio.io/cluster': 'east',
+    'topology.kubernetes.io/zone': 'z1',
+    'security.istio.io/tlsMode': 'istio',
+  };
+  const machine = (more: object): string =>
+    workloadEntry('v1', { address: '10.0.0.1', labels: { ...labels, ...more }, ports: { http: 9001 } });
+  expect(services([entry, machine({})])).toMatchObject([{ ports: [9001] }]);
+  expect(services([entry, machine({ version: 'v2' })])).toMatchObject([{ ports: [80] }]);
+});
+
 it('who has no labels could be anybody, and is a member of nothing', () => {
   expect(services([a([{ port: 80 }])], { labels: {} })).toEqual([]);
 });

@@ -9,6 +9,9 @@ export interface Membership extends InboundService {
   readonly headless: boolean;
 }
 
+/** Labels of an endpoint that say where it is and how it is reached: no workload carries them itself. */
+const OF_THE_PLACE = /^(?:topology\.|security\.istio\.io\/tlsMode$)/;
+
 /**
  * The services a workload is a member of, judged by its labels: those that select it, and those ServiceEntries that list
  * an endpoint with labels of its own. What has no labels to go by could be anybody.
@@ -16,6 +19,8 @@ export interface Membership extends InboundService {
 export function membershipsOf(registry: Registry, { namespace, labels }: Workload, domain: string): readonly Membership[] {
   const home = ({ metadata }: { readonly metadata: { readonly namespace: string } }): boolean => metadata.namespace === namespace;
   const itself = (selector: Readonly<Record<string, string>>): boolean => Object.keys(selector).length > 0 && selects(selector, labels);
+  const entryOfItself = (said: Readonly<Record<string, string>>): boolean =>
+    itself(Object.fromEntries(Object.entries(said).filter(([name]) => !OF_THE_PLACE.test(name))));
   const services = registry
     .of('Service')
     .filter((service) => home(service) && itself(service.spec.selector))
@@ -34,7 +39,7 @@ export function membershipsOf(registry: Registry, { namespace, labels }: Workloa
       (entry) =>
         home(entry) &&
         (entry.spec.workloadSelector === undefined
-          ? entry.spec.endpoints.some((endpoint) => itself(endpoint.labels))
+          ? entry.spec.endpoints.some((endpoint) => entryOfItself(endpoint.labels))
           : itself(entry.spec.workloadSelector.labels)),
     )
     .flatMap(({ spec, metadata: { name } }) => {
@@ -46,7 +51,7 @@ export function membershipsOf(registry: Registry, { namespace, labels }: Workloa
               .of('WorkloadEntry')
               .filter(home)
               .map((one) => one.spec);
-      const own = listed.filter((endpoint) => itself(endpoint.labels)).map((endpoint) => endpoint.ports ?? {});
+      const own = listed.filter((endpoint) => entryOfItself(endpoint.labels)).map((endpoint) => endpoint.ports ?? {});
       const ports = spec.ports.flatMap((port) => {
         const elsewhere = own.map((by) => by[port.name]).filter((number) => number !== undefined);
         return elsewhere.length > 0 ? elsewhere : [port.targetPort ?? port.number];

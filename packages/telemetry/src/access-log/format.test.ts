@@ -220,6 +220,22 @@ describe('command operators', () => {
     expect(one('%REQ(USER-AGENT)%', call).split('\n')).toHaveLength(1);
   });
 
+  it.each(['a" 200 - "b', 'a\\', '\r\n\t\0', '\u009b2J', '\x7f\x85\u2028\u2029', 'Jürgen \u{1f600}', '\\" 200'])(
+    'what strangers wrote stays between its quotes: %j',
+    (agent) => {
+      const call = testEndedCall({ call: testCall({ headers: { 'user-agent': agent } }) });
+      const line = one('"%REQ(USER-AGENT)%" %RESPONSE_CODE%', call);
+      const [, quoted] = /^("(?:[^"\\]|\\.)*") 200$/.exec(line)!;
+      expect(JSON.parse(quoted!)).toBe(agent);
+      const json = lineOf(
+        { kind: 'json', fields: { one: '%REQ(USER-AGENT)%', two: 'by %REQ(USER-AGENT)%' }, omitEmptyValues: false },
+        call,
+      );
+      expect(JSON.parse(json)).toEqual({ one: agent, two: `by ${agent}` });
+      for (const written of [line, json.slice(0, -1)]) expect(written).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u);
+    },
+  );
+
   it('none throws, whatever a call lacks', () => {
     const argument: Record<string, string> = { REQ: '(X)', RESP: '(X)', REQ_WITHOUT_QUERY: '(X)', CEL: '(request.path)' };
     for (const name of Object.keys(OPERATORS)) {

@@ -21,13 +21,18 @@ export function compileFormat(format: AccessLogFormat, tools: FormatTools): Form
   return compileText(text.endsWith('\n') ? text : `${text}\n`, format.omitEmptyValues, tools);
 }
 
-/** Text with command operators. What a call does not have is `-`, or nothing (`omitEmptyValues`). */
-export function compileText(text: string, omitEmptyValues: boolean, tools: FormatTools): Format {
+/** A line of text with command operators. What a call does not have is `-`, or nothing (`omitEmptyValues`). */
+export function compileText(
+  text: string,
+  omitEmptyValues: boolean,
+  tools: FormatTools,
+  write: (value: string) => string = escaped,
+): Format {
   const empty = omitEmptyValues ? '' : '-';
   const parts = parse(text, tools);
   return (call, info, endedAt) => {
     let line = '';
-    for (const part of parts) line += typeof part === 'string' ? part : printed(part(call, info, endedAt), empty);
+    for (const part of parts) line += typeof part === 'string' ? part : printed(part(call, info, endedAt), empty, write);
     return line;
   };
 }
@@ -60,7 +65,7 @@ function compileJsonText(fields: Readonly<Record<string, unknown>>, omitEmptyVal
       const value = read(call, info, endedAt);
       if (value === undefined && omitEmptyValues) continue;
       line += line === '' ? key : `,${key}`;
-      line += typeof value === 'string' && PLAIN.test(value) ? `"${value}"` : (JSON.stringify(value) ?? 'null');
+      line += typeof value === 'string' && PLAIN.test(value) ? `"${value}"` : quiet(JSON.stringify(value) ?? 'null');
     }
     return `{${line}}\n`;
   };
@@ -74,7 +79,7 @@ type ValueReader = (call: EndedCall, info: CallInfo, endedAt: number) => unknown
 function compileValue(value: unknown, omitEmptyValues: boolean, tools: FormatTools): ValueReader {
   if (typeof value === 'string') {
     const [only, ...others] = parse(value, tools);
-    return typeof only === 'function' && others.length === 0 ? only : compileText(value, omitEmptyValues, tools);
+    return typeof only === 'function' && others.length === 0 ? only : compileText(value, omitEmptyValues, tools, asItIs);
   }
   if (Array.isArray(value)) {
     const items = value.map((item) => compileValue(item, omitEmptyValues, tools));
@@ -114,13 +119,24 @@ function limited(read: Reader, most: string | undefined): Reader {
   };
 }
 
-/** What strangers wrote must not begin a line of its own. */
-const CONTROL = /\p{Cc}/u;
+/** What strangers wrote must not begin a line of its own, nor end the quotes it stands in: a field of theirs could be taken for another. */
+const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}"\\]/u;
 
-function printed(value: string | number | boolean | undefined, empty: string): string {
+const escaped = (value: string): string => (UNSAFE.test(value) ? quiet(JSON.stringify(value).slice(1, -1)) : value);
+
+/** Where what becomes of it needs no escapes, or makes its own. */
+export const asItIs = (value: string): string => value;
+
+/** Controls that JSON lets stand, and terminals and readers of lines obey: DEL, C1 (U+009B begins an escape sequence), and two ends of lines. */
+const quiet = (json: string): string =>
+  LOUD.test(json) ? json.replaceAll(LOUD_ALL, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`) : json;
+
+const LOUD = /[\x7f-\x9f\u2028\u2029]/;
+const LOUD_ALL = new RegExp(LOUD, 'g');
+
+function printed(value: string | number | boolean | undefined, empty: string, write: (value: string) => string): string {
   if (value === undefined) return empty;
-  if (typeof value !== 'string') return String(value);
-  return CONTROL.test(value) ? JSON.stringify(value).slice(1, -1) : value;
+  return typeof value === 'string' ? write(value) : String(value);
 }
 
 /** What makes of formats what they say of a call, for tags of spans (Telemetry, `customTags.formatter`); a format that means nothing says nothing. */
@@ -132,7 +148,7 @@ export function formatterOf(
   const tools = { workload, trustDomain, clock, hostname: hostname(), environment: process.env, traceOf: traceOfRequest };
   return (text) => {
     try {
-      const format = compileText(text, false, tools);
+      const format = compileText(text, false, tools, asItIs);
       return (call, info) => format(call, info, clock.wall());
     } catch {
       return () => '';

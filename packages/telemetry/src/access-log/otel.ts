@@ -3,7 +3,7 @@ import type { AccessLogSink } from '@inmesh/policy';
 import type * as Api from '@opentelemetry/api';
 import type { CallInfo } from '../facts.ts';
 import type { Lost } from './batch.ts';
-import { compileJson, compileText } from './format.ts';
+import { asItIs, compileJson, compileText } from './format.ts';
 import type { FormatTools } from './operators.ts';
 
 type OtelSink = Extract<AccessLogSink, { readonly kind: 'otel' }>;
@@ -28,7 +28,7 @@ export class Otel {
 
   /** What is done with a call that a rule lets through. */
   compile({ logName, body, attributes }: OtelSink, tools: FormatTools): (call: EndedCall, info: CallInfo, endedAt: number) => void {
-    const text = compileText(body, false, tools);
+    const text = compileText(body, false, tools, asItIs);
     const values = compileJson(attributes, true, tools);
     void this.#ready();
     return (call, info, endedAt) => {

@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, closeSync, constants, openSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import type { Writer } from './batch.ts';
@@ -13,6 +13,23 @@ export function writerOf(path: string, { stdout, stderr }: { readonly stdout: Wr
   return fileWriter(path);
 }
 
+/**
+ * A named pipe that nobody reads would hold a thread, and at the end the process, until somebody does: it is an error (ENXIO). Windows
+ * has neither such pipes nor the flag.
+ */
+const AT_ONCE = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | ((constants.O_NONBLOCK as number | undefined) ?? 0);
+
+async function opened(path: string): Promise<FileHandle> {
+  const there = await open(path, AT_ONCE, MODE);
+  if (!(await there.stat()).isFIFO()) return there;
+  // Somebody reads it: he may take his time.
+  try {
+    return await open(path, 'a', MODE);
+  } finally {
+    await there.close();
+  }
+}
+
 /** Appends. A file that was moved away (logrotate) is left, and a new one begun, at the next write. */
 function fileWriter(path: string): Writer {
   let file: FileHandle | undefined;
@@ -21,15 +38,15 @@ function fileWriter(path: string): Writer {
     file = undefined;
     await closing?.close().catch(() => {});
   };
-  const isStillThere = async (opened: FileHandle): Promise<boolean> => {
-    const [there, ours] = await Promise.all([stat(path).catch(() => undefined), opened.stat()]);
+  const isStillThere = async (held: FileHandle): Promise<boolean> => {
+    const [there, ours] = await Promise.all([stat(path).catch(() => undefined), held.stat()]);
     return there?.ino === ours.ino && there.dev === ours.dev;
   };
   return {
     write: async (text) => {
       if (file !== undefined && !(await isStillThere(file))) await close();
       try {
-        file ??= await open(path, 'a', MODE);
+        file ??= await opened(path);
         await file.appendFile(text);
       } catch (error) {
         // Whatever it was, the next write begins anew.
@@ -39,7 +56,9 @@ function fileWriter(path: string): Writer {
     },
     last: (text) => {
       try {
-        appendFileSync(path, text, { mode: MODE });
+        const file = openSync(path, AT_ONCE, MODE);
+        appendFileSync(file, text);
+        closeSync(file);
       } catch {
         // There is nobody left to tell.
       }

@@ -240,6 +240,7 @@ describe('metrics of objectives', () => {
     const labels = `slo="shop/reviews",service="${REVIEWS}"`;
     expect(textOf(slo.families()).split('\n').filter((line) => !line.startsWith('#'))).toEqual([
       `inmesh_slo_objective_ratio{${labels}} 0.9`,
+      `inmesh_slo_window_seconds{${labels}} 3600`,
       ...['5m', '30m', '1h'].map((window) => expect.stringMatching(new RegExp(`^inmesh_slo_burn_rate\\{${labels},reporter="source",window="${window}"\\} (1|1\\.0{9}\\d+|0\\.9{9}\\d+)$`)) as unknown),
       expect.stringMatching(/^inmesh_slo_budget_left_ratio\{[^}]*reporter="source"\} -?[\d.]+(e-\d+)?$/),
       `inmesh_slo_good_total{${labels},reporter="source"} 18`,

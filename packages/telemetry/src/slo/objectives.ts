@@ -258,6 +258,7 @@ function familiesOf(told: readonly Told[], now: number): readonly MetricFamily[]
     );
   return [
     family('inmesh_slo_objective_ratio', 'gauge', 'Share of calls that shall be good.', told.map(({ objective }) => [named(objective), objective.objective / 100])),
+    family('inmesh_slo_window_seconds', 'gauge', 'Window of the objective.', told.map(({ objective }) => [named(objective), objective.windowMs / 1000])),
     family('inmesh_slo_burn_rate', 'gauge', 'Errors per budgeted error; 1 uses the budget up exactly at the end of the window of the objective.',
       each((objective, counts, labels) => windowsOf(objective).map((window) => [{ ...labels, window }, burnRate(objective, counts.over(WINDOWS[window], now))] as const))),
     family('inmesh_slo_budget_left_ratio', 'gauge', 'Share of the error budget that is left, of what this process has seen.',
