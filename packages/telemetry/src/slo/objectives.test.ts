@@ -1,5 +1,5 @@
 import type { InboundInfo, MeshEvent, RouteInfo } from '@inmesh/core';
-import { type FakeClock, fakeClock, testCall, testEndedCall, testPeer } from '@inmesh/core/testing';
+import { type FakeClock, fakeClock, testCall, testEndedCall } from '@inmesh/core/testing';
 import { DEFAULT_TELEMETRY, type Objective } from '@inmesh/policy';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { textOf } from '../exposition.ts';
@@ -91,7 +91,6 @@ describe('an objective', () => {
   it('is counted by callers and by the service itself apart', () => {
     slo.use([promise()]);
     calls(2, 1);
-    const { peer } = { peer: testPeer() };
     slo.inbound!(port).ended(testEndedCall({ call: testCall(), status: 500 }));
     expect(slo.status().map(({ reporter, total, bad }) => [reporter, total, bad])).toEqual([['source', 3, 1], ['destination', 1, 1]]); // prettier-ignore
   });
