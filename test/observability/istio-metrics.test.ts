@@ -134,3 +134,15 @@ describe('a call inside the mesh', () => {
     expect(sum(server, 'istio_response_bytes_sum')).toBeLessThan(50_400);
   });
 });
+
+it('has the bounds a program asks for, and refuses those that make no histogram', async () => {
+  const mesh = await meshOf(NO_RULES, { identity: false, metrics: { buckets: [10, 300] } });
+  left.push(mesh);
+  const listening = await mesh.listen((_, response) => response.end('ok'), { port: 0, host: '127.0.0.1' });
+  await (await fetch(`http://127.0.0.1:${listening.port}/`)).text();
+  // Counted when the last byte is through, which the caller may know first.
+  await expect
+    .poll(() => samples(mesh, 'istio_request_duration_milliseconds_bucket').map(({ labels }) => labels['le']))
+    .toEqual(['10', '300', '+Inf']);
+  await expect(meshOf(NO_RULES, { identity: false, metrics: { buckets: [300, 10] } })).rejects.toMatchObject({ code: 'MISUSE' });
+});

@@ -16,6 +16,13 @@ import {
 
 export interface MetricsOptions {
   /**
+   * Upper bounds of the histograms of calls (milliseconds, and bytes), ascending. Default: Envoy's, which Istio's dashboards expect; a threshold of
+   * latency can be told by Prometheus only where it is one of them.
+   */
+  readonly buckets?: readonly number[];
+  /** Time series of calls that are kept, as Prometheus counts them; a label set of calls is 67 with the default bounds. Default 20,000. */
+  readonly maxSeries?: number;
+  /**
    * Node's own metrics (event loop, heap, garbage collection, CPU) under prom-client's names, on the admin port and for OpenTelemetry.
    * Default true.
    */
@@ -56,7 +63,7 @@ const SEMANTIC_SERIES = 10_000;
 export function openMetrics(
   { workload, trustDomain, principal }: Teller,
   sources: readonly MetricSource[],
-  { runtime = true, semanticConventions = optedIn() }: MetricsOptions = {},
+  { runtime = true, semanticConventions = optedIn(), buckets, maxSeries }: MetricsOptions = {},
 ): Metrics {
   let mesh: MeshLook | undefined;
   const startedAt = systemClock.wall();
@@ -66,7 +73,15 @@ export function openMetrics(
     health: () => mesh?.health(),
   });
   const semantic = semanticConventions ? [new SemanticMetrics(SEMANTIC_SERIES)] : [];
-  const istio = istioMetrics({ workload, trustDomain, principal, version, sources: [...semantic, standing, ...sources] });
+  const istio = istioMetrics({
+    workload,
+    trustDomain,
+    principal,
+    version,
+    buckets,
+    maxSeries,
+    sources: [...semantic, standing, ...sources],
+  });
   // Loaded only where somebody will look.
   const nodes = (): (() => Promise<readonly MetricFamily[]>) => {
     if (!runtime) return () => Promise.resolve([]);

@@ -10,13 +10,13 @@ export interface IstioMetricsOptions {
   /** For destination_principal. Default `cluster.local`. */
   readonly trustDomain?: string;
   /** Upper bounds in milliseconds, ascending. Default: Envoy's, which Istio's dashboards expect. */
-  readonly buckets?: readonly number[];
+  readonly buckets?: readonly number[] | undefined;
   /**
    * Time series of calls as Prometheus counts them (with the default buckets a label set of calls is 67). Beyond it label sets that nobody
    * counted in for ten minutes make room; while there are none, calls are counted in one label set whose other side is `overflow`.
    * Default 20,000.
    */
-  readonly maxSeries?: number;
+  readonly maxSeries?: number | undefined;
   /** SPIFFE ID of the process, once its certificate is there. Default: what its service account would be called. */
   readonly principal?: () => string | undefined;
   /** Tag of istio_build. Default `unknown`. */
