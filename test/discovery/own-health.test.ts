@@ -56,8 +56,8 @@ describe('a machine that registers itself and asks itself how it is', () => {
     await expect.poll(listed, { timeout: 5000 }).toEqual({ a: 'unhealthy', b: 'healthy' });
     const caller = stack.use(await meshOf(NO_SERVICES, { registries: [registryServer({ url }, {})] }));
     const called = async (): Promise<string[]> => Object.keys(await spread(caller, 'http://reviews/', 10)).sort();
-    await expect.poll(called).toEqual(['b']);
-    await expect.poll(() => trouble(a)).toMatch(/^"reviews" is registered as unhealthy: /);
+    await expect.poll(called, { timeout: 5000 }).toEqual(['b']);
+    await expect.poll(() => trouble(a), { timeout: 5000 }).toMatch(/^"reviews" is registered as unhealthy: /);
     writeFileSync(well, '');
     await expect.poll(called, { timeout: 5000 }).toEqual(['a', 'b']);
     expect([await listed(), trouble(a)]).toEqual([{ a: 'healthy', b: 'healthy' }, '']);
