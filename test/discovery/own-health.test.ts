@@ -68,7 +68,7 @@ describe('a machine that registers itself and asks itself how it is', () => {
     expect(readFileSync(failures, 'utf8').length).toBeGreaterThanOrEqual(2);
     expect([await listed(), trouble(a)]).toEqual([
       { a: 'unhealthy', b: 'healthy' },
-      '"reviews" is registered as unhealthy: test ended with 1',
+      '"reviews" is registered as unhealthy: sh ended with 1',
     ]);
     await a.close();
     expect(await listed()).toEqual({ b: 'healthy' });
