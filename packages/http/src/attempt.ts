@@ -161,9 +161,9 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, Reply<Handable>,
     const token = identity === undefined ? this.#pools.hops?.sign(this.#placement.policy.service) : undefined;
     if (token !== undefined) (own ??= []).push(HOP_HEADER, token);
     const { metadata } = this.#pools;
-    if (metadata !== undefined) (own ??= []).push(...metadata);
-    if (own === undefined || traced === undefined) return own ?? traced;
-    own.push(...traced);
+    if (own === undefined) return metadata === undefined || traced === undefined ? (metadata ?? traced) : [...metadata, ...traced];
+    if (metadata !== undefined) own.push(...metadata);
+    if (traced !== undefined) own.push(...traced);
     return own;
   }
 

@@ -80,7 +80,7 @@ export function lacking(flat: FlatHeaders, lines: readonly string[]): string[] {
 /** With the operations applied in order, then `host` and the mesh's `own` set: a copy, or the headers themselves if they are that already. */
 export function edited(flat: FlatHeaders, ops: readonly HeaderOp[], host: string, own?: readonly string[]): FlatHeaders {
   if (ops.length === 0 && flat[1] === host && own === undefined) return flat;
-  const result = [...flat];
+  const result = flat.slice();
   result[1] = host;
   for (const op of ops) apply(result, op);
   if (own !== undefined) replace(result, own);

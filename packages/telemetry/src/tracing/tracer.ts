@@ -76,7 +76,14 @@ export function createTracer(options: TracerOptions): MeshTracer {
           const out = rule.propagation ? new Outgoing(call, lines, company) : undefined;
           return new OutboundTrace(reference, company.requestId, out, true, { span: above, ours: false, common });
         }
-        const parent = parentOf(call, within, mine);
+        // Most calls of a process that serves nobody: nothing is above them, and nothing of them is kept.
+        const isRoot = mine === undefined && active === undefined && !saysTrace(call);
+        if (isRoot && !kept()) {
+          const unkept = new UnkeptSpan(undefined, 0, '');
+          const out = rule.propagation ? new Outgoing(call, linesOf(unkept, '', formats), company) : undefined;
+          return new OutboundTrace(unkept, company.requestId, out, true);
+        }
+        const parent = isRoot ? rootIn(within, true) : parentOf(call, within, mine);
         const begun = begin(sdk, parent, call, beginning);
         const lines = linesOf(begun.reference, begun.tracestate, formats | parent.formats);
         const out = rule.propagation ? new Outgoing(call, lines, company) : undefined;
@@ -128,7 +135,13 @@ interface Parent {
   readonly context: Context;
 }
 
-const rootIn = (within: Context): Parent => ({ reference: undefined, tracestate: '', sampled: undefined, formats: 0, context: within });
+const rootIn = (within: Context, sampled?: boolean): Parent => ({
+  reference: undefined,
+  tracestate: '',
+  sampled,
+  formats: 0,
+  context: within,
+});
 
 /** The program's own word for this call, then the span it works in, then the request it serves. */
 function parentOf(call: Call, within: Context, mine: Served | undefined): Parent {
