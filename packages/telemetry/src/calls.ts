@@ -2,6 +2,7 @@ import type { Clock, EndedCall, Endpoint, InboundInfo, Peer, PeerMetadata, Route
 import type { SideTelemetry, Workload } from '@inmesh/policy';
 import { compileExpression } from './cel/expression.ts';
 import { LabelSet, labelText, type MetricFamily } from './exposition.ts';
+import { uriOf } from './facts.ts';
 import type { Shape } from './istio-families.ts';
 import {
   calledLabels,
@@ -200,8 +201,7 @@ export class CallMetrics {
   /** What the certificate says; before there is one, what it will say. */
   #principal(): string | undefined {
     const { principal, workload, trustDomain } = this.#options;
-    const { namespace, serviceAccount } = workload;
-    return principal() ?? (serviceAccount === '' ? undefined : `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`);
+    return principal() ?? uriOf(workload, trustDomain);
   }
 
   #pair(side: Side, info: RouteInfo | InboundInfo, who: Labels, security: 'mutual_tls' | 'none'): Pair {

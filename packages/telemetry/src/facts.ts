@@ -73,7 +73,11 @@ export function calledUri(call: EndedCall, info: CallInfo, workload: Workload, t
       : uriOf(call.endpoint, trustDomain);
 }
 
-function uriOf({ namespace, serviceAccount }: Pick<Endpoint, 'namespace' | 'serviceAccount'>, trustDomain: string): string | undefined {
+/** SPIFFE ID of a workload, from what is said of it: Istio's form, or its own where a registry names it whole. undefined: nobody says. */
+export function uriOf(
+  { namespace, serviceAccount }: Pick<Endpoint, 'namespace' | 'serviceAccount'>,
+  trustDomain: string,
+): string | undefined {
   if (serviceAccount.startsWith('spiffe://')) return serviceAccount;
   return serviceAccount === '' || namespace === '' ? undefined : `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
 }
@@ -117,7 +121,7 @@ export interface TraceIds {
 }
 
 /** The trace of a call; where nobody traces, the one its request says it belongs to (W3C Trace Context, traceparent version 00). */
-export function traceOfRequest({ call, trace }: EndedCall): TraceIds | undefined {
+export function traceOfCall({ call, trace }: EndedCall): TraceIds | undefined {
   if (trace !== undefined) return trace.traceId === '' ? undefined : trace;
   const found = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}/.exec(call?.header('traceparent') ?? '');
   return found === null ? undefined : { traceId: found[1]!, spanId: found[2]! };

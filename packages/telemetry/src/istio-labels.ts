@@ -1,6 +1,7 @@
 import type { Endpoint, InboundInfo, Peer, RouteInfo } from '@inmesh/core';
 import { printFlags } from '@inmesh/core';
 import { canonicalRevision, canonicalService, type Workload } from '@inmesh/policy';
+import { uriOf } from './facts.ts';
 import type { Shape } from './istio-families.ts';
 
 // Labels of Istio's standard metrics as its istio_stats filter fills them (istio.io "Istio Standard Metrics"; envoy
@@ -51,7 +52,7 @@ export function destinationLabels(
   const { namespace = '', serviceAccount = '', workload: name = '' } = endpoint ?? {};
   // A service of the mesh that does not say of which cluster is of ours: Kiali drops those of none.
   const cluster = known(labels['topology.istio.io/cluster'], namespace === '' && serviceNamespace === '' ? undefined : clusterOf(workload));
-  const principal = principalOf(serviceAccount, namespace, trustDomain);
+  const principal = known(uriOf({ namespace, serviceAccount }, trustDomain));
   return {
     destination_workload: known(name),
     // As Istio: whom a certificate names comes before what metadata says.
@@ -63,11 +64,6 @@ export function destinationLabels(
     destination_canonical_revision: canonicalRevision(labels).value,
     destination_cluster: cluster,
   };
-}
-
-function principalOf(serviceAccount: string, namespace: string, trustDomain: string): string {
-  if (serviceAccount.startsWith('spiffe://')) return serviceAccount;
-  return serviceAccount === '' || namespace === '' ? UNKNOWN : `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
 }
 
 /** What was asked for, from the registry; of traffic outside the mesh, the host as it was called. */

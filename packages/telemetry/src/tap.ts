@@ -3,7 +3,7 @@ import type { Workload } from '@inmesh/policy';
 import { hostname as machine } from 'node:os';
 import { compileJson, type JsonFormat } from './access-log/format.ts';
 import { ISTIO_JSON } from './access-log/istio.ts';
-import { callerUri, type CallInfo, type TraceIds, traceOfRequest } from './facts.ts';
+import { callerUri, type CallInfo, type TraceIds, traceOfCall } from './facts.ts';
 
 export interface TapOptions {
   /** Who this process is. */
@@ -24,7 +24,7 @@ export interface Tap extends Observer {
 }
 
 /** Shows calls as they end to whoever looks at the moment. While nobody does, nothing is made of them. */
-export function createTap({ workload, trustDomain = 'cluster.local', traceOf = traceOfRequest, clock = systemClock }: TapOptions): Tap {
+export function createTap({ workload, trustDomain = 'cluster.local', traceOf = traceOfCall, clock = systemClock }: TapOptions): Tap {
   const listeners = new Set<(call: TappedCall) => void>();
   const tools = { workload, trustDomain, clock, hostname: machine(), environment: {}, traceOf };
   let format: JsonFormat | undefined;

@@ -13,7 +13,7 @@ export function charging(stats: UpstreamStats, observer: RouteObserver): RouteOb
       if (status > 0 && (attempts > 0 || (flags & UNPLACED) !== 0)) stats.charge(status);
       observer.ended(call);
     },
-    messages: (endpoint, requests, responses) => observer.messages?.(endpoint, requests, responses),
+    messages: (call, requests, responses) => observer.messages?.(call, requests, responses),
     opened: (connection) => observer.opened?.(connection),
     bytes: (connection, received, sent) => observer.bytes?.(connection, received, sent),
   };

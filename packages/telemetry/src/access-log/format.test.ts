@@ -2,7 +2,7 @@ import { flagBit, type EndedCall } from '@inmesh/core';
 import { fakeClock, testCall, testEndedCall, testEndpoint, testPeer, testWorkload } from '@inmesh/core/testing';
 import type { AccessLogFormat } from '@inmesh/policy';
 import { describe, expect, it } from 'vitest';
-import { type CallInfo, traceOfRequest } from '../facts.ts';
+import { type CallInfo, traceOfCall } from '../facts.ts';
 import { clientInfo, serverInfo } from '../testing/infos.ts';
 import { compileFormat, compileJson, compileText } from './format.ts';
 import { type FormatTools, OPERATORS } from './operators.ts';
@@ -13,7 +13,7 @@ const tools: FormatTools = {
   clock: fakeClock(),
   hostname: 'web-7d9f',
   environment: { REGION: 'eu', EMPTY: '' },
-  traceOf: traceOfRequest,
+  traceOf: traceOfCall,
 };
 
 /** 5.9 ms after it began. */

@@ -1,7 +1,7 @@
 import { type Clock, type EndedCall, MeshError, systemClock } from '@inmesh/core';
 import type { AccessLogFormat, Workload } from '@inmesh/policy';
 import { hostname } from 'node:os';
-import { type CallInfo, traceOfRequest } from '../facts.ts';
+import { type CallInfo, traceOfCall } from '../facts.ts';
 import { ISTIO_JSON, ISTIO_TEXT } from './istio.ts';
 import { compileOperator, type FormatTools, type Reader } from './operators.ts';
 
@@ -145,7 +145,7 @@ export function formatterOf(
   trustDomain: string,
   clock: Clock = systemClock,
 ): (format: string) => (call: EndedCall, info: CallInfo) => string {
-  const tools = { workload, trustDomain, clock, hostname: hostname(), environment: process.env, traceOf: traceOfRequest };
+  const tools = { workload, trustDomain, clock, hostname: hostname(), environment: process.env, traceOf: traceOfCall };
   return (text) => {
     try {
       const format = compileText(text, false, tools, asItIs);

@@ -2,7 +2,7 @@ import { type Clock, type EndedCall, type MeshEvent, type Observer, type RouteOb
 import type { AccessLogFormat, AccessLogRule, Workload } from '@inmesh/policy';
 import { hostname as machine } from 'node:os';
 import { compileExpression } from '../cel/expression.ts';
-import { type CallInfo, type TraceIds, traceOfRequest } from '../facts.ts';
+import { type CallInfo, type TraceIds, traceOfCall } from '../facts.ts';
 import type { Writer } from './batch.ts';
 import { compileFormat, type Format } from './format.ts';
 import type { FormatTools } from './operators.ts';
@@ -39,7 +39,7 @@ export function accessLogs({
   workload,
   trustDomain = 'cluster.local',
   onEvent = warn,
-  traceOf = traceOfRequest,
+  traceOf = traceOfCall,
   clock = systemClock,
   writerOf = systemWriterOf,
 }: AccessLogOptions): AccessLogs {
