@@ -13,8 +13,8 @@ const { values: asked } = parseArgs({ options: { calls: { type: 'string', defaul
 const CALLS = Number(asked.calls);
 /** Until caches and series are full. */
 const WARM = 30_000;
-/** Tables of weak maps grow in steps with what is not collected yet, and do not shrink. Forty bytes a call, of a million, are a leak. */
-const MOST_GROWN_MB = 40;
+/** Ten bytes a call, of a million, are a leak. */
+const MOST_GROWN_MB = 10;
 
 const POLICY = `
 apiVersion: inmesh.dev/v1
