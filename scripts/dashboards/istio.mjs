@@ -2,6 +2,7 @@
 
 const RATE = '$__rate_interval';
 const REQUESTS = 'istio_requests_total';
+export const DURATION = 'istio_request_duration_milliseconds';
 
 const by = (labels) => (labels === '' ? '' : ` by (${labels})`);
 const and = (...matchers) => matchers.filter(Boolean).join(',');
@@ -25,7 +26,7 @@ export const success = (matchers, labels = '') =>
 export const quantile = (q, metric, matchers, labels = '') =>
   `histogram_quantile(${q}, sum by (${labels === '' ? 'le' : `le, ${labels}`}) (rate(${metric}_bucket{${matchers}}[${RATE}])))`;
 
-export const duration = (q, matchers, labels) => quantile(q, 'istio_request_duration_milliseconds', matchers, labels);
+export const duration = (q, matchers, labels) => quantile(q, DURATION, matchers, labels);
 
 /** p50, p90 and p99 as three lines. */
 export const quantiles = (metric, matchers, labels, legend) =>

@@ -1,5 +1,5 @@
 import { BAD_ABOVE, dashboard, GOOD_ABOVE, lines, many, stat, table } from './grafana.mjs';
-import { duration, quantiles, rate, requests, success } from './istio.mjs';
+import { DURATION, duration, quantiles, rate, requests, success } from './istio.mjs';
 
 const CLIENTS = 'reporter="source",destination_service_namespace=~"$namespace"';
 const SERVERS = 'reporter="destination",destination_workload_namespace=~"$namespace"';
@@ -38,7 +38,7 @@ export const mesh = dashboard({
       panels: [
         lines('Requests by service', [[requests(CLIENTS, SERVICE), '{{destination_service}}']], { unit: 'reqps' }),
         lines('Success by service', [[success(CLIENTS, SERVICE), '{{destination_service}}']], { unit: 'percentunit', max: 1 }),
-        lines('Duration', quantiles('istio_request_duration_milliseconds', CLIENTS, '', ''), { unit: 'ms' }),
+        lines('Duration', quantiles(DURATION, CLIENTS, '', ''), { unit: 'ms' }),
         lines('Why calls failed on the way', [[requests(`${CLIENTS},response_flags!="-"`, 'destination_service, response_flags'), '{{destination_service}} {{response_flags}}']], { unit: 'reqps', description: 'Response flags of Envoy: UH no healthy endpoint, UF connection failed, UO overflow, UT timeout, NR no route, DC the caller left.' }),
       ],
     },

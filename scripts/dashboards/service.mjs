@@ -1,5 +1,5 @@
 import { dashboard, GOOD_ABOVE, lines, many, one, REPORTER, stat } from './grafana.mjs';
-import { duration, quantile, quantiles, rate, requests, success } from './istio.mjs';
+import { DURATION, duration, quantile, quantiles, rate, requests, success } from './istio.mjs';
 
 const SERVICE = 'destination_service="$service"';
 const CLIENTS = `reporter="source",${SERVICE}`;
@@ -11,7 +11,6 @@ const SOURCE = 'source_workload, source_workload_namespace';
 const DESTINATION = 'destination_workload, destination_workload_namespace';
 const FROM = '{{source_workload}}.{{source_workload_namespace}}';
 const TO = '{{destination_workload}}.{{destination_workload_namespace}}';
-const DURATION = 'istio_request_duration_milliseconds';
 
 const OBJECTIVES = 'service="$service"';
 /** Of the whole mesh, as alerts.yml counts: by clients, or by servers where nobody in the mesh calls. */

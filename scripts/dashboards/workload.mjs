@@ -1,9 +1,8 @@
 import { dashboard, GOOD_ABOVE, lines, many, one, stat } from './grafana.mjs';
-import { duration, quantile, quantiles, rate, requests, success } from './istio.mjs';
+import { DURATION, duration, quantile, quantiles, rate, requests, success } from './istio.mjs';
 
 const IN = 'reporter="destination",destination_workload_namespace="$namespace",destination_workload="$workload"';
 const OUT = 'reporter="source",source_workload_namespace="$namespace",source_workload="$workload"';
-const DURATION = 'istio_request_duration_milliseconds';
 const CALLER = 'source_workload, source_workload_namespace, source_principal';
 const FROM = '{{source_workload}}.{{source_workload_namespace}} {{source_principal}}';
 /** What prom-client calls the process; it knows instances only. */
